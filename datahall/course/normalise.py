@@ -1,0 +1,163 @@
+"""One notebook, one form: what an editor or a kernel leaves behind is dropped, so that a diff shows only what changed.
+
+Outputs and the sequential execution counts stay: nbval compares nothing in a notebook without them (decision 0025).
+In solutions and labs the metadata of nbgrader are derived from the cell ids, so nobody writes them by hand.
+
+Reading order: `normalise` (one notebook), `nbgrader_metadata` (one cell), `fix` (one file).
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import nbformat
+from nbformat import NotebookNode
+
+from datahall.errors import CourseError
+from datahall.state import write_atomically
+
+Kind = Literal["lecture", "solution", "lab"]
+
+FOLDERS: dict[str, Kind] = {"notebooks": "lecture", "solutions": "solution", "labs": "lab"}
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+KEPT = {"lecture": {"tags"}, "solution": {"tags"}, "lab": {"tags", "nbgrader", "deletable", "editable"}}
+EXERCISE = re.compile(r"exercise-\d\d-\d+")
+CHECK = re.compile(r"check-\d\d-\d+")
+
+
+def kind_of(path: Path) -> Kind:
+    """Return what a notebook is, from its name or the folder it lies in.
+
+    Example:
+        >>> kind_of(Path("solutions/01_convolution_solution.ipynb"))
+        'solution'
+        >>> kind_of(Path("work/01_convolution_lab.ipynb"))
+        'lab'
+    """
+    if path.stem.endswith("_solution"):
+        return "solution"
+    if re.search(r"_lab(-\d+)?$", path.stem):
+        return "lab"
+    return FOLDERS.get(path.resolve().parent.name, "lecture")
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook as format 4.
+
+    Raises:
+        CourseError: The file is missing or is no notebook.
+    """
+    try:
+        return nbformat.read(str(path), as_version=4)
+    except FileNotFoundError as error:
+        raise CourseError(f"{path} does not exist. Expected a notebook (.ipynb). Check the path.") from error
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise CourseError(f"{path} is not a notebook ({reason}). Expected JSON in Jupyter's format 4.") from error
+
+
+def text_of(nb: NotebookNode) -> str:
+    """Return the bytes on disk of a notebook: indented by one, keys sorted, one newline at the end."""
+    return cast(str, nbformat.writes(nb, version=4)).rstrip("\n") + "\n"
+
+
+def normalise(nb: NotebookNode, kind: Kind = "lecture") -> NotebookNode:
+    """Return a copy of `nb` in the one form in which notebooks are committed.
+
+    Args:
+        nb: A notebook of format 4; it is not changed.
+        kind: Labs keep the metadata that the builder gave them; solutions get theirs from their cell ids.
+
+    Raises:
+        CourseError: A check cell of a solution does not name a check of the package.
+    """
+    result = deepcopy(nb)
+    for cell in result.cells:
+        kept = {key: value for key, value in cell.metadata.items() if key in KEPT[kind] and value not in ([], {}, None)}
+        if kind == "solution":
+            kept |= nbgrader_metadata(cell, result)
+        cell.metadata = nbformat.from_dict(kept)
+        cell.source = "\n".join(line.rstrip() for line in cell.source.strip("\n").split("\n"))
+        cell.pop("attachments", None) if not cell.get("attachments") else None
+        if cell.cell_type == "code":
+            cell.outputs = [] if "widget" in kept.get("tags", []) else _joined_streams(cell.outputs)
+    result.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    result.nbformat, result.nbformat_minor = 4, 5
+    return result
+
+
+def nbgrader_metadata(cell: NotebookNode, nb: NotebookNode) -> dict[str, Any]:
+    """Return nbgrader's metadata for one cell of a solution, from its id.
+
+    `exercise-01-1` is a solution cell, `check-01-1` a locked test cell with the points of its check; other cells get none.
+
+    Raises:
+        CourseError: The check cell does not call a check of the package.
+    """
+    facts: dict[str, Any] = {"grade_id": cell.id, "schema_version": 3, "task": False}
+    if cell.cell_type == "code" and EXERCISE.fullmatch(cell.id):
+        return {"nbgrader": facts | {"grade": False, "locked": False, "solution": True}}
+    if cell.cell_type == "code" and CHECK.fullmatch(cell.id):
+        points = check_of(cell, nb).points
+        return {"nbgrader": facts | {"grade": True, "locked": True, "solution": False, "points": points}}
+    return {}
+
+
+def check_of(cell: NotebookNode, nb: NotebookNode) -> Any:
+    """Return the check that a check cell calls, e.g. `datahall.convolution.checks.output_size`.
+
+    Raises:
+        CourseError: The cell is not one call `checks.name(answer)`, or the package has no such check.
+    """
+    call = re.fullmatch(r"checks\.(\w+)\((\w+)\)", cell.source.strip())
+    if call is None:
+        raise CourseError(f"cell {cell.id} is {cell.source!r}. Expected one line, checks.name(answer), and nothing else.")
+    module = _checks_module(nb)
+    check = getattr(importlib.import_module(module), call[1], None)
+    if not hasattr(check, "points"):
+        raise CourseError(f"cell {cell.id} calls checks.{call[1]}, but {module} has no such check. Add it there or mend the name.")
+    return check
+
+
+def fix(path: Path, *, write: bool = True) -> bool:
+    """Bring one notebook file into its normal form; return whether it was (or would be) changed.
+
+    A file that is in its form already is not touched, so its time stamp stays.
+
+    Raises:
+        CourseError: The file is no notebook, or cannot be written.
+    """
+    wanted = text_of(normalise(read(path), kind_of(path)))
+    if path.read_text(encoding="utf-8") == wanted:
+        return False
+    if write:
+        write_atomically(path, wanted)
+    return True
+
+
+def _checks_module(nb: NotebookNode) -> str:
+    """Return the module that the notebook imports as `checks`."""
+    for cell in nb.cells:
+        if cell.cell_type != "code" or "import checks" not in cell.source:
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and any(name.name == "checks" for name in node.names):
+                return f"{node.module}.checks"
+    raise CourseError("no cell imports checks. Expected a line such as: from datahall.convolution import checks")
+
+
+def _joined_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of one stream: where a kernel cuts them is chance."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined

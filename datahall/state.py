@@ -1,0 +1,118 @@
+"""Where Datahall keeps what it makes: the user's data folder, and how a file gets there whole.
+
+Nothing is ever written into the repository by a notebook. One function, `data_folder`, knows the place. A file
+appears by renaming, so a reader sees the old one or the new one and never a half; a thing that takes long is made
+by one process under a lock, while the others wait.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_data_path
+
+from datahall.errors import DataError
+
+
+def data_folder() -> Path:
+    """Return the user's data folder: `DATAHALL_HOME` if it is set, else the system's usual place."""
+    home = os.environ.get("DATAHALL_HOME")
+    return Path(home).expanduser() if home else user_data_path("datahall", appauthor=False)
+
+
+def folder(*names: str) -> Path:
+    """Return a folder inside the user's data folder, made if it is missing.
+
+    Raises:
+        DataError: It cannot be made.
+    """
+    path = data_folder().joinpath(*names)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The folder {path} cannot be made ({error.strerror or error}). Datahall keeps results there. "
+            "Set DATAHALL_HOME to a folder that you may write."
+        ) from error
+    return path
+
+
+def write_atomically(path: Path, content: bytes | str) -> Path:
+    """Write a file so that nobody ever sees half of it: to a temporary name, synced, then renamed.
+
+    Args:
+        path: The file to make or replace.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        DataError: The file cannot be written; the old one, if any, is unharmed.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = 0o666 & ~_umask()
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise DataError(
+            f"{path} cannot be written ({error.strerror or error}). Free some space or choose another folder "
+            "(DATAHALL_HOME, or --output-dir); what stood there before is unharmed."
+        ) from error
+    return path
+
+
+def made_once(path: Path, make: Callable[[Path], None], *, wait_s: float = 600) -> Path:
+    """Return `path`, made by one process while others wait; it appears whole or not at all.
+
+    Args:
+        path: The file or folder that is wanted.
+        make: Called with a temporary path beside it; leaves a file or a folder there.
+        wait_s: How long to wait for another process that makes the same thing, in seconds.
+
+    Raises:
+        DataError: It cannot be written, or another process held the lock for too long.
+    """
+    if path.exists():
+        return path
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=wait_s):
+            if not path.exists():
+                make(temporary)
+                os.replace(temporary, path)
+    except Timeout as error:
+        raise DataError(
+            f"{path} is being made by another process for more than {wait_s:.0f} s. Wait for it, or stop it and try again."
+        ) from error
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror or error}). Free some space, or set DATAHALL_HOME to another folder."
+        ) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,102 @@
+"""Units: what a kilobyte is, and how a quantity is written.
+
+`KB`, `MB`, `GB` are powers of ten, `KIB`, `MIB`, `GIB` powers of two; they are never mixed.
+Read `format_quantity` first, then `format_duration`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from datahall.errors import UnitError
+
+KB, MB, GB, TB = 10**3, 10**6, 10**9, 10**12
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+BYTES_PER_FLOAT32 = 4
+BYTES_PER_BFLOAT16 = 2
+BYTES_PER_INT8 = 1
+
+# Units that take SI prefixes; every other unit ("%", "images", "epochs") is written as it is.
+PREFIXED = ("B", "B/s", "FLOP", "FLOP/s", "FLOP/B", "s", "W", "J", "Hz")
+PREFIXES = {-9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Write a number with a fixed count of significant digits, without an exponent where one can read it.
+
+    Args:
+        value: The number. Integers are written in full, with thousands separated.
+        digits: Significant digits of a number that is not an integer.
+
+    Example:
+        >>> format_number(93322)
+        '93,322'
+        >>> format_number(0.98312)
+        '0.983'
+        >>> format_number(12345.678)
+        '12,346'
+        >>> format_number(2.5e-7)
+        '2.5e-07'
+    """
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if isinstance(value, int) or float(value).is_integer() and abs(value) < 1e15 and value != 0:
+        return f"{int(value):,}"
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    magnitude = math.floor(math.log10(abs(value)))
+    if magnitude < -4 or magnitude > 14:
+        return f"{value:.{digits - 1}g}" if digits > 1 else f"{value:.0e}"
+    return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
+
+
+def format_quantity(value: float, unit: str = "", digits: int = 3) -> str:
+    """Write a quantity with its unit, and an SI prefix where the unit takes one.
+
+    Args:
+        value: The quantity, in `unit`.
+        unit: A unit; those in `PREFIXED` take SI prefixes. "%" expects a value in percent.
+        digits: Significant digits.
+
+    Example:
+        >>> format_quantity(1.9e11, "FLOP/s")
+        '190 GFLOP/s'
+        >>> format_quantity(0.00042, "s")
+        '420 µs'
+        >>> format_quantity(373_288, "B")
+        '373 kB'
+        >>> format_quantity(98.3, "%")
+        '98.3 %'
+    """
+    number = float(value) if not isinstance(value, (bool, str)) else value
+    if unit in PREFIXED and isinstance(number, float) and math.isfinite(number) and number != 0:
+        exponent = 3 * math.floor(math.log10(abs(number) * (1 + 1e-12)) / 3)
+        lowest = 0 if unit in ("B", "FLOP", "FLOP/B") else -9
+        exponent = min(max(exponent, lowest), 15)
+        scaled = number / 10.0**exponent
+        written = f"{scaled:.{max(0, digits - 1 - math.floor(math.log10(abs(scaled))))}f}"
+        return f"{written} {PREFIXES[exponent]}{unit}"
+    return f"{format_number(value, digits)} {unit}".strip()
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration as a person says it.
+
+    Raises:
+        UnitError: The duration is negative or not a number.
+
+    Example:
+        >>> format_duration(0.42)
+        '0.4 s'
+        >>> format_duration(75)
+        '1 min 15 s'
+        >>> format_duration(7260)
+        '2 h 1 min'
+    """
+    if not seconds >= 0:
+        raise UnitError(f"seconds is {seconds}. A duration is zero or more. Check the two clocks it came from.")
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
