@@ -1,0 +1,255 @@
+"""Predictions: the learner guesses before measuring, and sees guess, measurement and model side by side.
+
+`guess` asks and returns a `Guess`; `Guess.reveal` shows the answer, which stays locked until the learner has answered or
+skipped. Guesses are kept in the user's data folder, so that `history` can show how the feeling for numbers has changed. Where
+nobody reads along, the guess is "none" and the notebook goes on.
+"""
+
+from __future__ import annotations
+
+import datetime
+import html
+import json
+import math
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from datahall import reporting, runtime, state
+from datahall.errors import DataError, ParameterError
+from datahall.units import format_quantity
+
+_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9, "%": 1.0}
+LOCKED = "Locked. Answer the question above, or skip it; the measurement then appears here."
+
+
+def parse_number(text: str, *, low: float | None = None, high: float | None = None) -> float:
+    """Read a guess as people type it: `1500`, `1,500`, `1.5e3`, `1.5k`.
+
+    Args:
+        text: What was typed.
+        low: Least value that can be.
+        high: Greatest value that can be.
+
+    Raises:
+        ParameterError: It is no number, or outside the possible range.
+
+    Example:
+        >>> parse_number("1.5k"), parse_number("2e6"), parse_number("98 %")
+        (1500.0, 2000000.0, 98.0)
+    """
+    cleaned = text.strip().replace(",", "").replace("_", "").replace(" ", "")
+    factor = 1.0
+    if cleaned and cleaned[-1] in _SUFFIXES:
+        factor, cleaned = _SUFFIXES[cleaned[-1]], cleaned[:-1]
+    try:
+        value = float(cleaned) * factor
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ParameterError(f"{text!r} is not a number. One number such as 1500, 1.5e3 or 1.5k was expected. Type it again.")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ParameterError(f"{value:g} cannot be: the answer lies from {low:g} to {high:g}. Guess again." if low is not None and high is not None
+                             else f"{value:g} cannot be. Guess again.")
+    return value
+
+
+def off_by(guessed: float, measured: float) -> str:
+    """Say how far a guess is from the measurement, as a factor where both are positive.
+
+    Example:
+        >>> off_by(200, 100), off_by(50, 100), off_by(101, 100)
+        ('2.0 times too high', '2.0 times too low', 'within 5 %')
+    """
+    if guessed > 0 and measured > 0:
+        ratio = guessed / measured
+        if abs(ratio - 1) <= 0.05:
+            return "within 5 %"
+        return f"{ratio:.1f} times too high" if ratio > 1 else f"{1 / ratio:.1f} times too low"
+    return f"off by {guessed - measured:+.3g}"
+
+
+class Guess:
+    """One question to the learner, and what came of it.
+
+    Attributes:
+        key: Names the question in the history.
+        question: What is asked.
+        unit: The unit of the answer.
+        value: The guess; None while open, and for good where it was skipped or nobody reads along.
+        settled: Whether the question has been answered or skipped.
+    """
+
+    def __init__(self, key: str, question: str, *, unit: str = "", low: float | None = None, high: float | None = None) -> None:
+        self.key, self.question, self.unit, self.low, self.high = key, question, unit, low, high
+        self.value: float | None = None
+        self.settled = not runtime.interactive()
+        self._waiting: list[Callable[[], None]] = []
+
+    def lock_in(self, value: float | None) -> None:
+        """Settle the question with a guess, or with None to skip it; a settled question stays as it is."""
+        if self.settled:
+            return
+        self.value, self.settled = value, True
+        for show in self._waiting:
+            show()
+        self._waiting.clear()
+
+    def reveal(self, measured: float, *, model: float | None = None, unit: str | None = None, digits: int = 3) -> None:
+        """Show guess, measurement and model side by side, with their ratios, as soon as the question is settled.
+
+        Args:
+            measured: What was measured in this run.
+            model: What the analytical model says, if there is one.
+            unit: The unit shown; the question's own when left out.
+            digits: Significant digits.
+        """
+        shown_unit = self.unit if unit is None else unit
+
+        def rows() -> list[dict[str, str]]:
+            guessed = "none" if self.value is None else format_quantity(self.value, shown_unit, digits)
+            lines = [
+                {"": "your guess", "value": guessed, "against the measurement": "" if self.value is None else off_by(self.value, measured)},
+                {"": "measured", "value": format_quantity(measured, shown_unit, digits), "against the measurement": ""},
+            ]
+            if model is not None:
+                lines.append({"": "model", "value": format_quantity(model, shown_unit, digits), "against the measurement": off_by(model, measured)})
+            return lines
+
+        if not runtime.interactive():
+            reporting.table(rows())
+            return
+        import ipywidgets
+        from IPython.display import display
+
+        place = ipywidgets.HTML(html.escape(LOCKED))
+        place.add_class("datahall-reveal")
+
+        def unlock() -> None:
+            place.value = _markup(rows())
+            _keep(self, measured, model)
+
+        if self.settled:
+            unlock()
+        else:
+            self._waiting.append(unlock)
+        display(place)  # type: ignore[no-untyped-call]
+
+
+def guess(key: str, question: str, *, unit: str = "", low: float | None = None, high: float | None = None) -> Guess:
+    """Ask the learner for a number before it is measured.
+
+    Args:
+        key: Names the question in the history, for example "01.direct_seconds".
+        question: What is asked; one sentence.
+        unit: The unit of the answer.
+        low: Least value that can be; smaller answers are refused with a word.
+        high: Greatest value that can be.
+
+    Returns:
+        The guess, to be revealed after the measurement.
+    """
+    asked = Guess(key, question, unit=unit, low=low, high=high)
+    if runtime.interactive():
+        _form(asked)
+    else:
+        print(f"{question} No guess: nobody reads along.")
+    return asked
+
+
+def _form(asked: Guess) -> None:
+    import ipywidgets
+    from IPython.display import display
+
+    unit = f" ({asked.unit})" if asked.unit else ""
+    question = ipywidgets.HTML(f"<strong>{html.escape(asked.question)}</strong>")
+    field = ipywidgets.Text(placeholder="for example 1500 or 1.5k", description=f"Guess{unit}", continuous_update=True,
+                            style={"description_width": "initial"}, layout=ipywidgets.Layout(width="24em"))
+    lock = ipywidgets.Button(description="Lock in", button_style="primary", tooltip="Keep this guess; it cannot be changed afterwards")
+    skip = ipywidgets.Button(description="Skip", tooltip="Show the measurement without a guess")
+    word = ipywidgets.HTML("")
+
+    def settle(value: float | None, text: str) -> None:
+        asked.lock_in(value)
+        for control in (field, lock, skip):
+            control.disabled = True
+        word.value = html.escape(text)
+
+    def on_lock(_: object) -> None:
+        try:
+            value = parse_number(field.value, low=asked.low, high=asked.high)
+        except ParameterError as error:
+            word.value = html.escape(str(error))
+            return
+        settle(value, f"Locked in: {format_quantity(value, asked.unit)}.")
+
+    lock.on_click(on_lock)
+    skip.on_click(lambda _: settle(None, "Skipped."))
+    box = ipywidgets.VBox([question, ipywidgets.HBox([field, lock, skip], layout=ipywidgets.Layout(flex_flow="row wrap")), word])
+    box.add_class("datahall-guess")
+    display(box)  # type: ignore[no-untyped-call]
+
+
+def _markup(rows: list[dict[str, str]]) -> str:
+    heading = "".join(f'<th style="text-align:left;padding-right:1.5em">{html.escape(name)}</th>' for name in rows[0])
+    body = "".join("<tr>" + "".join(f'<td style="padding-right:1.5em">{html.escape(text)}</td>' for text in row.values()) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _keep(settled: Guess, measured: float, model: float | None) -> None:
+    """Append the guess to the learner's history; a folder that cannot be written costs the history only."""
+    line = {
+        "key": settled.key,
+        "guess": settled.value,
+        "measured": measured,
+        "model": model,
+        "unit": settled.unit,
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        with (state.folder() / "guesses.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    except (OSError, DataError) as error:
+        print(f"Your guess could not be kept ({error}).")
+
+
+def _kept() -> list[dict[str, Any]]:
+    """Return all guesses kept, oldest first; a damaged line is passed over."""
+    try:
+        lines = (state.data_folder() / "guesses.jsonl").read_text().splitlines()
+    except OSError:
+        return []
+    kept = []
+    for line in lines:
+        try:
+            kept.append(json.loads(line))
+        except ValueError:
+            continue
+    return [entry for entry in kept if isinstance(entry, dict) and {"key", "guess", "measured"} <= entry.keys()]
+
+
+def history(prefix: str = "") -> None:
+    """Show the guesses kept, and how far they were off at first and lately.
+
+    Args:
+        prefix: Only questions whose key begins so, for example "01.".
+    """
+    kept = [entry for entry in _kept() if str(entry["key"]).startswith(prefix) and isinstance(entry["guess"], (int, float))] if runtime.interactive() else []
+    if not kept:
+        print("No guesses kept yet. Answer a prediction in a lecture, then come back.")
+        return
+    reporting.table(
+        [
+            {
+                "question": str(entry["key"]),
+                "guess": format_quantity(entry["guess"], entry.get("unit", "")),
+                "measured": format_quantity(entry["measured"], entry.get("unit", "")),
+                "off": off_by(entry["guess"], entry["measured"]),
+            }
+            for entry in kept
+        ]
+    )
+    factors = [max(g / m, m / g) for g, m in ((entry["guess"], entry["measured"]) for entry in kept) if g > 0 and m > 0]
+    if len(factors) >= 4:
+        half = len(factors) // 2
+        print(f"Typical factor off: {statistics.median(factors[:half]):.1f} in the first {half}, {statistics.median(factors[-half:]):.1f} in the last {half}.")
