@@ -1,8 +1,9 @@
-"""The convolution of deep learning: sizes, the sum itself, and pooling.
+"""The convolution of deep learning: sizes, and the sum itself.
 
-A kernel slides over an image; at each place the products of kernel and image are summed. Read `output_size`,
-`correlate` and `convolve` (one plane), then `conv2d` (batches, channels, filters, groups), then the pooling.
-Axes are `(batch, height, width, channels)` for images and `(kernel_h, kernel_w, channels, filters)` for kernels.
+A kernel slides over an image; at each place the products of kernel and image are summed. Read
+`output_size`, `correlate` and `convolve` (one plane), then `conv2d` (batches, channels, filters,
+groups). Axes are `(batch, height, width, channels)` for images and `(kernel_h,
+kernel_w, channels, filters)` for kernels.
 """
 
 from __future__ import annotations
@@ -61,10 +62,8 @@ def output_size(
     return (padded - reach) // stride + 1
 
 
-def same_padding(
-    size: int, kernel: int, *, stride: int = 1, dilation: int = 1
-) -> tuple[int, int]:
-    """Return the zeros before and after an axis for which the output has `ceil(size / stride)` places.
+def same_padding(size: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
+    """Return the zeros before and after an axis that give `ceil(size / stride)` places.
 
     An odd total puts the extra zero *after*, as TensorFlow does (PyTorch and Caffe differ).
 
@@ -84,7 +83,13 @@ def same_padding(
 
 
 def pad_image(
-    images: Array, kernel_h: int, kernel_w: int, padding: Padding, *, stride: int = 1, dilation: int = 1
+    images: Array,
+    kernel_h: int,
+    kernel_w: int,
+    padding: Padding,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
 ) -> Array:
     """Return images with zeros around height and width.
 
@@ -105,7 +110,7 @@ def pad_image(
         rows = columns = (length, length)
     else:
         raise ShapeError(
-            f"padding is {padding!r}. Expected a length of 0 or more, 'valid' or 'same'. Choose one."
+            f"padding is {padding!r}. Expected 0 or more, 'valid' or 'same'. Choose one of them."
         )
     return np.pad(images, ((0, 0), rows, columns, (0, 0)))
 
@@ -203,7 +208,9 @@ def conv2d(
     for row in range(kernel_h):
         for column in range(kernel_w):
             top, left = row * dilation, column * dilation
-            seen = padded[:, top : top + out_h * stride : stride, left : left + out_w * stride : stride]
+            seen = padded[
+                :, top : top + out_h * stride : stride, left : left + out_w * stride : stride
+            ]
             for group in range(groups):
                 mine = slice(group * each, (group + 1) * each)
                 part = seen[..., group * channels : (group + 1) * channels]
@@ -229,8 +236,8 @@ def check_fit(images: Array, kernels: Array, bias: Array | None, groups: int) ->
     """
     if images.ndim != 4 or kernels.ndim != 4:
         raise ShapeError(
-            f"images have shape {images.shape} and kernels {kernels.shape}. Expected four axes each: "
-            "(batch, height, width, channels) and (kernel_h, kernel_w, channels, filters). "
+            f"images have shape {images.shape} and kernels {kernels.shape}. Expected four axes "
+            "each: (batch, height, width, channels) and (kernel_h, kernel_w, channels, filters). "
             "Add the missing axes with None, as in image[None, :, :, None]."
         )
     channels, filters = images.shape[3], kernels.shape[3]
@@ -241,71 +248,11 @@ def check_fit(images: Array, kernels: Array, bias: Array | None, groups: int) ->
         )
     if kernels.shape[2] * groups != channels:
         raise ShapeError(
-            f"kernels see {kernels.shape[2]} channels in {groups} group(s), the images have {channels}. "
-            f"Expected {channels // groups}. Make kernels of shape (kernel_h, kernel_w, "
-            f"{channels // groups}, filters)."
+            f"kernels see {kernels.shape[2]} channels in {groups} group(s), the images have "
+            f"{channels}. Expected {channels // groups}. Make kernels of shape "
+            f"(kernel_h, kernel_w, {channels // groups}, filters)."
         )
     if bias is not None and bias.shape != (filters,):
         raise ShapeError(
             f"bias has shape {bias.shape}. Expected ({filters},), one number a filter. Reshape it."
         )
-
-
-def windows(images: Array, size: int, *, stride: int | None = None) -> Array:
-    """Return a read-only view of all square windows, without copying.
-
-    Input shape:
-        `(batch, height, width, channels)`.
-
-    Output shape:
-        `(batch, out_height, out_width, channels, size, size)`.
-
-    Raises:
-        ShapeError: The images do not have four axes, or the window does not fit.
-
-    Example:
-        >>> windows(np.arange(16).reshape(1, 4, 4, 1), 2, stride=2)[0, 0, 1, 0]
-        array([[2, 3],
-               [6, 7]])
-    """
-    if images.ndim != 4:
-        raise ShapeError(
-            f"images have shape {images.shape}. Expected (batch, height, width, channels). "
-            "Add the missing axes with None, as in image[None, :, :, None]."
-        )
-    step = size if stride is None else stride
-    for length in images.shape[1:3]:
-        output_size(length, size, stride=step)
-    view = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
-    return view[:, ::step, ::step]
-
-
-def max_pool(images: Array, size: int = 2, *, stride: int | None = None) -> Array:
-    """Keep the largest value of each window; windows do not overlap unless `stride` says so.
-
-    Input shape:
-        `(batch, height, width, channels)`.
-
-    Output shape:
-        `(batch, out_height, out_width, channels)`, same dtype. A last row or column that does not
-        fill a window is left out, as in Keras' default.
-
-    Example:
-        >>> max_pool(np.arange(16).reshape(1, 4, 4, 1))[0, :, :, 0]
-        array([[ 5,  7],
-               [13, 15]])
-    """
-    largest: Array = windows(images, size, stride=stride).max(axis=(-2, -1))
-    return largest
-
-
-def average_pool(images: Array, size: int = 2, *, stride: int | None = None) -> Array:
-    """Return the mean of each window.
-
-    Example:
-        >>> average_pool(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
-        array([[ 2.5,  4.5],
-               [10.5, 12.5]])
-    """
-    mean: Array = windows(images, size, stride=stride).mean(axis=(-2, -1))
-    return mean

@@ -1,7 +1,8 @@
 """The gradients of a convolution, which are convolutions themselves.
 
-Given the gradient of a loss with respect to the layer's output, `kernel_gradient` correlates the input with it, and
-`input_gradient` spreads it back through the kernel turned by 180°. `numerical_gradient` checks both without trusting them.
+Given the gradient of a loss with respect to the layer's output, `kernel_gradient` correlates the
+input with it, and `input_gradient` spreads it back through the kernel turned by 180°.
+`numerical_gradient` checks both without trusting them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datahall.convolution.core import Array, Padding, conv2d, pad_image, windows
-from datahall.errors import ShapeError
+from datahall.convolution.core import Array, Padding, conv2d, pad_image
+from datahall.errors import ParameterError, ShapeError
 
 
 def dilate(values: Array, stride: int) -> Array:
@@ -35,16 +36,22 @@ def dilate(values: Array, stride: int) -> Array:
 
 
 def kernel_gradient(
-    images: Array, upstream: Array, kernel_h: int, kernel_w: int, *, stride: int = 1, padding: Padding = 0
+    images: Array,
+    upstream: Array,
+    kernel_h: int,
+    kernel_w: int,
+    *,
+    stride: int = 1,
+    padding: Padding = 0,
 ) -> Array:
     """Return the gradient of the loss with respect to the kernels.
 
-    Each kernel number met the image at every place; its gradient is the sum of what it met, weighted
-    by the gradient of that place: a correlation of the image with the upstream gradient.
+    Each kernel number met the image at every place; its gradient is the sum of what it met,
+    weighted by the gradient of that place: a correlation of the image with the upstream gradient.
 
     Input shape:
-        images `(batch, height, width, channels)`; upstream, the gradient with respect to the output,
-        `(batch, out_height, out_width, filters)`.
+        images `(batch, height, width, channels)`; upstream, the gradient with respect to the
+        output, `(batch, out_height, out_width, filters)`.
 
     Output shape:
         `(kernel_h, kernel_w, channels, filters)`.
@@ -71,7 +78,13 @@ def kernel_gradient(
 
 
 def input_gradient(
-    upstream: Array, kernels: Array, height: int, width: int, *, stride: int = 1, padding: Padding = 0
+    upstream: Array,
+    kernels: Array,
+    height: int,
+    width: int,
+    *,
+    stride: int = 1,
+    padding: Padding = 0,
 ) -> Array:
     """Return the gradient of the loss with respect to the images.
 
@@ -129,47 +142,16 @@ def _check_upstream(
         places = (padded.shape[axis] - kernel) // stride + 1
         if upstream.shape[axis] != places or spread.shape[axis] + kernel - 1 > padded.shape[axis]:
             raise ShapeError(
-                f"the upstream gradient has shape {upstream.shape}. Expected {places} places on axis "
-                f"{axis} for a padded input of {padded.shape[axis]}, kernel {kernel}, stride {stride}. "
+                f"the upstream gradient has shape {upstream.shape}. Expected {places} places on "
+                f"axis {axis} for a padded input of {padded.shape[axis]}, kernel {kernel} and "
+                f"stride {stride}. "
                 "Use the stride and padding of the forward pass."
             )
 
 
-def max_pool_gradient(images: Array, upstream: Array, size: int = 2) -> Array:
-    """Return the gradient of max pooling with respect to its input: all of it goes to the winner.
-
-    Of equal largest values the first in reading order receives it, as in TensorFlow.
-
-    Input shape:
-        images `(batch, height, width, channels)`; upstream `(batch, height // size, width // size,
-        channels)`.
-
-    Output shape:
-        `(batch, height, width, channels)`, dtype of the upstream gradient.
-
-    Raises:
-        ShapeError: The upstream gradient does not have the pooled shape.
-
-    Example:
-        >>> max_pool_gradient(np.array([[1, 5], [3, 2]]).reshape(1, 2, 2, 1), np.full((1, 1, 1, 1), 7))[0, :, :, 0]
-        array([[0, 7],
-               [0, 0]])
-    """
-    seen = windows(images, size)  # (batch, out_height, out_width, channels, size, size)
-    if upstream.shape != seen.shape[:4]:
-        raise ShapeError(
-            f"the upstream gradient has shape {upstream.shape}. Expected {seen.shape[:4]}. "
-            "Use the size of the forward pass."
-        )
-    winner = seen.reshape(*seen.shape[:4], size * size).argmax(axis=-1)
-    gradient = np.zeros(images.shape, upstream.dtype)
-    sample, row, column, channel = np.indices(winner.shape)
-    place = (sample, row * size + winner // size, column * size + winner % size, channel)
-    gradient[place] = upstream
-    return gradient
-
-
-def numerical_gradient(loss: Callable[[Array], float], values: Array, *, step: float = 1e-5) -> Array:
+def numerical_gradient(
+    loss: Callable[[Array], float], values: Array, *, step: float = 1e-5
+) -> Array:
     """Estimate a gradient by central differences, one number at a time.
 
     The error falls as `step` squared until rounding takes over; use float64.
@@ -180,7 +162,7 @@ def numerical_gradient(loss: Callable[[Array], float], values: Array, *, step: f
         step: Half the distance between the two evaluations, in units of `values`.
 
     Raises:
-        ShapeError: `values` are not float64; in float32 the difference drowns in rounding.
+        ParameterError: `values` are not float64; in float32 the difference drowns in rounding.
 
     Example:
         >>> numerical_gradient(lambda x: float((x**2).sum()), np.array([1.0, -3.0])).round(6)
@@ -190,7 +172,9 @@ def numerical_gradient(loss: Callable[[Array], float], values: Array, *, step: f
         Goodfellow, Bengio and Courville (2016), "Deep Learning", section 11.5.
     """
     if values.dtype != np.float64:
-        raise ShapeError(f"values are {values.dtype}. Expected float64. Use values.astype(float).")
+        raise ParameterError(
+            f"values are {values.dtype}. Expected float64. Use values.astype(float)."
+        )
     point = values.copy()
     gradient = np.zeros_like(point)
     for index in np.ndindex(point.shape):

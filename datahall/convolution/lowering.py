@@ -1,8 +1,9 @@
 """The same sum, computed in other ways: rungs of a ladder from loops to one matrix product.
 
-`conv2d_loops` follows the definition, `conv2d_windows` lets NumPy add one window, `conv2d_im2col` turns the layer into
-one matrix product, `conv2d_fft` multiplies spectra, `separable_conv2d` changes the layer itself to a cheaper one.
-All take stride 1 and valid padding unless they say otherwise; `core.conv2d` is the general function.
+`conv2d_loops` follows the definition, `conv2d_windows` lets NumPy add one window, `conv2d_im2col`
+turns the layer into one matrix product, `conv2d_fft` multiplies spectra, `separable_conv2d` changes
+the layer itself to a cheaper one. All take stride 1 and valid padding unless they say otherwise;
+`core.conv2d` is the general function.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ def conv2d_loops(images: Array, kernels: Array) -> Array:
     """Compute the layer by seven nested Python loops: the definition, one product at a time.
 
     Input shape:
-        images `(batch, height, width, channels)`; kernels `(kernel_h, kernel_w, channels, filters)`.
+        images `(batch, height, width, channels)`; kernels `(kernel_h, kernel_w, channels,
+        filters)`.
 
     Output shape:
         `(batch, out_height, out_width, filters)`, float64.
@@ -64,7 +66,9 @@ def conv2d_windows(images: Array, kernels: Array) -> Array:
     return out
 
 
-def im2col(images: Array, kernel_h: int, kernel_w: int, *, stride: int = 1, dilation: int = 1) -> Array:
+def im2col(
+    images: Array, kernel_h: int, kernel_w: int, *, stride: int = 1, dilation: int = 1
+) -> Array:
     """Write every window as one row of a matrix, so that a convolution becomes a matrix product.
 
     Input shape:
@@ -122,10 +126,11 @@ def conv2d_im2col(
 
 
 def conv2d_fft(images: Array, kernels: Array) -> Array:
-    """Compute the layer by multiplying spectra: a convolution becomes a product after a Fourier transform.
+    """Compute the layer by Fourier transforms: a convolution is a product of spectra.
 
-    The kernels are turned by 180° first, since the theorem is about the mathematician's convolution.
-    Shapes as in `conv2d_loops`; within 1e-4 of `core.conv2d` in float32, 1e-10 in float64.
+    The kernels are turned by 180° first, since the theorem is about the mathematician's
+    convolution. Shapes as in `conv2d_loops`; within 1e-4 of `core.conv2d` in float32, 1e-10 in
+    float64.
 
     Example:
         >>> round(float(conv2d_fft(np.ones((1, 3, 3, 2)), np.ones((3, 3, 2, 1))).item()), 9)
@@ -145,7 +150,9 @@ def conv2d_fft(images: Array, kernels: Array) -> Array:
     return full[:, kernel_h - 1 :, kernel_w - 1 :]
 
 
-def separable_conv2d(images: Array, depthwise: Array, pointwise: Array, *, padding: Padding = 0) -> Array:
+def separable_conv2d(
+    images: Array, depthwise: Array, pointwise: Array, *, padding: Padding = 0
+) -> Array:
     """Filter each channel alone, then mix the channels with a 1×1 kernel.
 
     Input shape:
@@ -159,7 +166,8 @@ def separable_conv2d(images: Array, depthwise: Array, pointwise: Array, *, paddi
         ShapeError: The arrays do not fit together.
 
     Example:
-        >>> float(separable_conv2d(np.ones((1, 3, 3, 2)), np.ones((3, 3, 2)), np.ones((2, 1))).item())
+        >>> image, alone, mix = np.ones((1, 3, 3, 2)), np.ones((3, 3, 2)), np.ones((2, 1))
+        >>> separable_conv2d(image, alone, mix).item()
         18.0
 
     Source:
