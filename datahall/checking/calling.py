@@ -1,0 +1,236 @@
+"""Call a learner's answer so that nothing it does can stop the notebook: everything becomes an `Outcome`.
+
+A timer ends what runs too long, prints are captured and cut, `input` and `sys.exit` are caught, arguments are copied and
+compared afterwards, and the state of the process (seeds, NumPy's error state, folder, output) is put back. A timer can't
+end a loop inside a C function; `datahall.checking.child` can, where a process can be forked.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import copy
+import functools
+import inspect
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+
+from datahall.checking.comparing import difference
+
+Kind = Literal["value", "raised", "unanswered", "time", "exit", "input", "flood", "memory", "recursion"]
+PRINT_LIMIT = 100_000  # characters; more is a flood
+PRINT_KEPT = 400
+PATIENCE = 3  # a call may take this many times its CPU seconds in real ones: other people use the machine too
+
+
+class Halt(BaseException):
+    """Ends an answer from outside; not an `Exception`, so that the answer's own `except Exception` lets it through."""
+
+    def __init__(self, kind: Kind) -> None:
+        """Remember why."""
+        super().__init__(kind)
+        self.kind: Kind = kind
+
+
+@dataclass
+class Outcome:
+    """What became of one call.
+
+    Args:
+        kind: `value`, or what happened instead.
+        value: What came back.
+        error: The exception, if one was raised.
+        where: The line of the learner's code that raised it: `line 3: total += image[i]`.
+        printed: The beginning of what was printed.
+        arguments: The arguments after the call, by name.
+        changed: The names of arguments that were changed in place.
+    """
+
+    kind: Kind
+    value: Any = None
+    error: BaseException | None = None
+    where: str = ""
+    printed: str = ""
+    arguments: Mapping[str, Any] | None = None
+    changed: tuple[str, ...] = ()
+
+
+class _Capture(io.TextIOBase):
+    def __init__(self) -> None:
+        self.kept, self.length = "", 0
+
+    def write(self, text: str, /) -> int:
+        self.length += len(text)
+        if len(self.kept) < PRINT_KEPT:
+            self.kept += text[: PRINT_KEPT - len(self.kept)]
+        if self.length > PRINT_LIMIT:
+            raise Halt("flood")
+        return len(text)
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, seconds: float = 5.0) -> Outcome:
+    """Call a function with copies of its arguments and report what became of it; only Ctrl-C gets out.
+
+    Args:
+        function: The learner's answer, or anything else that is called.
+        args: Positional arguments; copied.
+        kwargs: Keyword arguments; copied.
+        seconds: CPU seconds after which the call is ended (three times as many real ones).
+    """
+    given_args, given_kwargs = _copied(args), _copied(dict(kwargs))
+    capture = _Capture()
+    with warnings.catch_warnings(), _redirected(capture):
+        warnings.simplefilter("default")
+        outcome = _attempt(function, given_args, given_kwargs, seconds)
+    outcome.printed = capture.kept
+    names = _names(function, len(args))
+    before = dict(zip(names, args, strict=False)) | dict(kwargs)
+    outcome.arguments = dict(zip(names, given_args, strict=False)) | given_kwargs
+    outcome.changed = tuple(name for name in before if _was_changed(before[name], outcome.arguments[name]))
+    return outcome
+
+
+def _attempt(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seconds: float) -> Outcome:
+    try:
+        with _timer(seconds):
+            return Outcome("value", function(*args, **kwargs))
+    except Halt as halt:
+        return Outcome(halt.kind, error=halt, where=_where(halt, function))
+    except NotImplementedError as error:
+        return Outcome("unanswered" if _is_own(error, function) else "raised", error=error, where=_where(error, function))
+    except RecursionError as error:
+        return Outcome("recursion", error=error, where=_where(error, function))
+    except MemoryError as error:
+        return Outcome("memory", error=error, where=_where(error, function))
+    except SystemExit as error:
+        return Outcome("exit", error=error, where=_where(error, function))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a learner's code raises is an answer to report
+        return Outcome("raised", error=error, where=_where(error, function))
+
+
+@contextlib.contextmanager
+def _timer(seconds: float) -> Iterator[None]:
+    """Raise `Halt("time")` in the main thread after so many CPU seconds, or three times as many real ones."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise Halt("time")
+
+    timers = [(signal.ITIMER_PROF, signal.SIGPROF, seconds), (signal.ITIMER_REAL, signal.SIGALRM, PATIENCE * seconds)]
+    started = time.monotonic()
+    handlers = [(number, signal.signal(number, ring)) for _, number, _ in timers]
+    # The bell rings again: an answer that swallows the first with a bare `except` often meets the second outside it.
+    before = [(which, signal.setitimer(which, delay, 0.1)) for which, _, delay in timers]
+    try:
+        yield
+    finally:
+        for which, _ in before:
+            signal.setitimer(which, 0)
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        _resume(before, time.monotonic() - started)
+
+
+def _resume(before: list[tuple[int, tuple[float, float]]], passed_s: float) -> None:
+    for which, (left, interval) in before:
+        if left:  # somebody else's timer, for instance pytest-timeout's
+            signal.setitimer(which, max(left - passed_s, 0.001), interval)
+
+
+@contextlib.contextmanager
+def _redirected(capture: _Capture) -> Iterator[None]:
+    def no_input(*_: object) -> NoReturn:
+        raise Halt("input")
+
+    ask = builtins.input
+    builtins.input = no_input
+    try:
+        with contextlib.redirect_stdout(capture), contextlib.redirect_stderr(capture):
+            yield
+    finally:
+        builtins.input = ask
+
+
+@contextlib.contextmanager
+def kept_state() -> Iterator[None]:
+    """Put back seeds, NumPy's error state, the working folder, the recursion limit and the environment afterwards."""
+    seeds, numpy_seeds, errors = random.getstate(), np.random.get_state(), np.geterr()
+    folder, depth, environment = os.getcwd(), sys.getrecursionlimit(), dict(os.environ)
+    try:
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 (answers may use the global generator)
+        yield
+    finally:
+        random.setstate(seeds)
+        np.random.set_state(numpy_seeds)
+        np.seterr(**errors)
+        os.chdir(folder)
+        sys.setrecursionlimit(depth)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+
+
+def source_file(answer: Any) -> str | None:
+    """Return the file (or notebook cell) that holds an answer's code, None if it has none of its own."""
+    if isinstance(answer, functools.partial):
+        return source_file(answer.func)
+    code = getattr(inspect.unwrap(answer) if callable(answer) else answer, "__code__", None)
+    if code is None:
+        holder = answer if isinstance(answer, type) else type(answer)
+        code = next((value.__code__ for value in vars(holder).values() if hasattr(value, "__code__")), None)
+    return code.co_filename if code is not None else None
+
+
+def _is_own(error: BaseException, function: Any) -> bool:
+    own, frames = source_file(function), traceback.extract_tb(error.__traceback__)
+    return own is None or not frames or frames[-1].filename == own or frames[-1].filename != __file__
+
+
+def _where(error: BaseException, function: Any) -> str:
+    own = source_file(function)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename == own:
+            return f"line {frame.lineno}: {frame.line}" if frame.line else f"line {frame.lineno}"
+    return ""
+
+
+def _names(function: Any, count: int) -> list[str]:
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    return [names[i] if i < len(names) else f"argument {i + 1}" for i in range(count)]
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # generators, models, locks: shared then, and not compared
+        return value
+
+
+def _was_changed(before: Any, after: Any) -> bool:
+    if before is after or not isinstance(before, (np.ndarray, list, dict, set)):
+        return False
+    try:
+        return difference(before, after, rtol=0, atol=0) is not None
+    except Exception:  # elements that cannot be compared
+        return False

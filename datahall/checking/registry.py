@@ -1,0 +1,77 @@
+"""Which checks there are, and the summary at the end of a lab."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datahall.checking.check import Check
+from datahall.checking.verdict import Summary, Verdict
+
+_COURSE = Path(__file__).parents[1] / "course.toml"
+
+
+def _modules() -> list[dict[str, Any]]:
+    return list(tomllib.loads(_COURSE.read_text(encoding="utf-8")).get("module", []))
+
+
+def checks_of(concept: str) -> list[Check]:
+    """Return the checks of a concept in the order of their exercises; none if it has no `checks.py`.
+
+    Args:
+        concept: Its slug, `convolution`.
+    """
+    name = f"datahall.{concept}.checks"
+    if importlib.util.find_spec(f"datahall.{concept}") is None or importlib.util.find_spec(name) is None:
+        return []
+    return _in(importlib.import_module(name))
+
+
+def all_checks() -> list[Check]:
+    """Return every check of the course, in its order."""
+    return [check for module in _modules() for check in checks_of(str(module["slug"]))]
+
+
+def _in(module: Any) -> list[Check]:
+    found = {id(value): value for value in vars(module).values() if isinstance(value, Check)}
+    return sorted(found.values(), key=lambda check: [int(part) for part in check.exercise.split(".")])
+
+
+def _first_lab(concept: str) -> str:
+    for module in _modules():
+        if module["slug"] == concept:
+            labs = [str(notebook["lab"]) for notebook in module.get("notebook", []) if "lab" in notebook]
+            return labs[0] if labs else f"{module['number']:02d}_{concept}_lab"
+    return f"{concept}_lab"
+
+
+def summary_for(name: str) -> Callable[..., Summary]:
+    """Return the `summary` of a `checks.py`; call it last there, with `__name__`.
+
+    It also gives each check that names no lab the module's first one.
+
+    Args:
+        name: The module's name, `datahall.convolution.checks`.
+    """
+    checks = _in(sys.modules[name])
+    for check in checks:
+        check.lab = check.lab or _first_lab(name.split(".")[-2])
+
+    def summary(lab: str | None = None) -> Summary:
+        """Show one line an exercise: passed, wrong or not attempted, and the total.
+
+        Args:
+            lab: The lab; without it the one whose checks were called in this session (all, if none was).
+        """
+        called = {check.lab for check in checks if check.latest is not None}
+        wanted = {lab} if lab else called or {check.lab for check in checks}
+        chosen = [check for check in checks if check.lab in wanted]
+        rows = [check.latest or Verdict(check.exercise, check.title, "not attempted", 0.0, check.points) for check in chosen]
+        return Summary(", ".join(sorted(wanted)), rows, {check.exercise: check.title for check in chosen})
+
+    return summary

@@ -1,0 +1,113 @@
+"""How a message writes values: short, on one line, arrays with shape and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_SMALL = 24  # elements of an array that a message still prints
+_WIDTH = 100  # characters of any other value
+
+
+def cut(text: str, width: int = _WIDTH) -> str:
+    """Shorten a text in the middle.
+
+    Example:
+        >>> cut("0123456789", 7)
+        '012 … 9'
+    """
+    if len(text) <= width:
+        return text
+    tail = max(1, (width - 3) // 4)
+    return f"{text[: width - 3 - tail]} … {text[-tail:]}"
+
+
+def is_tensor(value: Any) -> bool:
+    """Tell whether a value is a framework's tensor or variable: it turns into an array by `.numpy()`."""
+    return callable(getattr(value, "numpy", None)) and hasattr(value, "dtype")
+
+
+def plain(value: Any) -> Any:
+    """Turn tensors and NumPy scalars into what they hold."""
+    if is_tensor(value):
+        value = value.numpy()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def shown(value: Any) -> str:
+    """Write a value on one line.
+
+    Example:
+        >>> shown(np.array([[1.0, 2.5], [3.0, 4.0]]))
+        '[[1., 2.5], [3., 4.]]'
+        >>> shown(np.zeros((28, 28), np.float32))
+        'an array of shape (28, 28), float32'
+    """
+    if is_tensor(value):
+        value = value.numpy()
+    if isinstance(value, np.ndarray):
+        return _array(value)
+    if isinstance(value, (bool, np.bool_)):
+        return repr(bool(value))
+    if isinstance(value, (float, np.floating)):
+        return f"{float(value):.7g}" if not float(value).is_integer() else repr(float(value))
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if isinstance(value, (list, tuple)):
+        return _sequence(value)
+    if callable(value) and hasattr(value, "__name__"):
+        return str(value.__name__)
+    return cut(_safe_repr(value))
+
+
+def described(value: Any) -> str:
+    """Write a value with its kind where the value alone does not tell it.
+
+    Example:
+        >>> described(np.array([1, 2], np.int32))
+        'the array [1, 2] of shape (2,), int32'
+        >>> described([1, 2])
+        'the list [1, 2]'
+    """
+    if is_tensor(value):
+        value = value.numpy()
+    if isinstance(value, np.ndarray) and value.size <= _SMALL:
+        return f"the array {_array(value)} of shape {value.shape}, {value.dtype}"
+    if isinstance(value, (list, tuple, dict, set)):
+        return f"the {type(value).__name__} {shown(value)}"
+    return shown(value)
+
+
+def call(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Write a call as the learner would type it.
+
+    Example:
+        >>> call("output_size", (8, 3), {"stride": 2})
+        'output_size(8, 3, stride=2)'
+    """
+    parts = [shown(value) for value in args] + [f"{name}={shown(value)}" for name, value in kwargs.items()]
+    return f"{function}({', '.join(parts)})"
+
+
+def _array(value: np.ndarray) -> str:
+    if value.size > _SMALL or value.ndim > 3:
+        return f"an array of shape {value.shape}, {value.dtype}"
+    text = np.array2string(value, separator=", ", precision=4, suppress_small=True, max_line_width=10_000, floatmode="maxprec")
+    return " ".join(text.split()).replace("[ ", "[").replace(" ]", "]")
+
+
+def _sequence(value: list[Any] | tuple[Any, ...]) -> str:
+    left, right = ("[", "]") if isinstance(value, list) else ("(", ",)" if len(value) == 1 else ")")
+    inside = [shown(item) for item in value[:_SMALL]]
+    if len(value) > _SMALL:
+        inside.append(f"… {len(value)} items")
+    return cut(f"{left}{', '.join(inside)}{right}")
+
+
+def _safe_repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # a learner's class may have a broken __repr__
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"

@@ -1,0 +1,109 @@
+"""What a check does with an answer, from the smallest case to a search: example, trap, search, property.
+
+A step with arguments is judged by calling the answer and comparing what comes back with the reference. A property is a
+test of its own, for answers that are classes, training loops or callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: positional and keyword arguments. Searches may draw it where a plain tuple does not say enough."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call small enough to be worked out by hand.
+
+    Args:
+        args: Positional arguments, or a function without arguments that makes them (for what is dear to make).
+        kwargs: Keyword arguments.
+        idea: What to look at when the answer is wrong here and no typical mistake explains it. One sentence.
+        expected: What must come back; without it the check's reference says so (also when it raises an error).
+    """
+
+    args: tuple[Any, ...] | Callable[[], tuple[Any, ...]]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    idea: str = field(default="", kw_only=True)
+    expected: Any = field(default=UNSET, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """What fact sheets call the step."""
+        return "an example"
+
+    def case(self) -> Case:
+        """Return the call."""
+        return Case(self.args() if callable(self.args) else self.args, self.kwargs)
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A call on which a known mistake shows. Its name completes "this is …": "a stride that does not divide"."""
+
+    name: str
+    args: tuple[Any, ...] | Callable[[], tuple[Any, ...]]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    idea: str = field(default="", kw_only=True)
+    expected: Any = field(default=UNSET, kw_only=True)
+
+    def case(self) -> Case:
+        """Return the call."""
+        return Case(self.args() if callable(self.args) else self.args, self.kwargs)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A Hypothesis search for a call on which the answer differs from the reference, shrunk to the smallest.
+
+    Args:
+        strategy: A Hypothesis strategy that draws a tuple (positional arguments), a dict (keyword arguments) or a `Case`.
+        idea: What to look at when it finds one.
+        examples: How many calls to try.
+    """
+
+    strategy: Any
+    idea: str = field(default="", kw_only=True)
+    examples: int = field(default=60, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """What fact sheets call the step."""
+        return "a search for the smallest wrong case"
+
+
+@dataclass(frozen=True)
+class Property:
+    """A test of the whole answer.
+
+    Args:
+        name: What it shows, completing "the answer …": "leaves its input alone".
+        test: Called with the answer; returns None, or one sentence that says what is wrong.
+        idea: What to look at when it fails.
+    """
+
+    name: str
+    test: Callable[[Any], str | None]
+    idea: str = field(default="", kw_only=True)
+
+
+Step = Example | Trap | Search | Property
+
+
+def as_case(drawn: Any) -> Case:
+    """Turn what a search drew into a call."""
+    if isinstance(drawn, Case):
+        return drawn
+    if isinstance(drawn, Mapping):
+        return Case((), drawn)
+    return Case(drawn if isinstance(drawn, tuple) else (drawn,))

@@ -1,0 +1,115 @@
+"""What a check says: one of three verdicts, the points, and a message that teaches.
+
+A verdict's `text/plain` is the points and nothing else, because nbgrader's grader reads a check cell's last value as
+partial credit (a printed sentence would score full marks). Its rich form is the message.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+State = Literal["not attempted", "wrong", "passed"]
+MIME = "application/vnd.datahall.verdict+json"
+_WIDTH = 88
+_MARKS = {"passed": "#1b7837", "wrong": "#b35806", "not attempted": "#5e5e5e"}
+
+
+def number(points: float) -> str:
+    """Write points as a person does: `4`, `1.5`."""
+    return f"{points:g}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found out about an answer.
+
+    Args:
+        exercise: The exercise's number, `01.2`.
+        title: Its title.
+        state: `not attempted`, `wrong` or `passed`.
+        points: Points earned.
+        of: Points to be had.
+        message: One or two sentences for the learner; empty when there is nothing to say.
+        details: Rows of (what, value) below the message: the call, what came back, what was expected.
+        note: A remark that is not about the answer ("not recorded: …").
+    """
+
+    exercise: str
+    title: str
+    state: State
+    points: float
+    of: float
+    message: str = ""
+    details: tuple[tuple[str, str], ...] = field(default=())
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is said after the colon: the state, or for a wrong answer the message."""
+        if self.state == "passed":
+            return "passed"
+        return self.message if self.state == "wrong" else "not attempted yet"
+
+    @property
+    def score(self) -> str:
+        """The points in words: `1 of 4 points`."""
+        return f"{number(self.points)} of {number(self.of)} points"
+
+    def __str__(self) -> str:
+        """Return the whole verdict as one line."""
+        said = f"Exercise {self.exercise}: {self.text}"
+        return f"{said:<{_WIDTH}}   {self.score}"
+
+    def __repr__(self) -> str:
+        """Return the points only: this is what nbgrader reads."""
+        return repr(float(self.points))
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row' style='text-align:left;vertical-align:top'>{html.escape(what)}</th>"
+            f"<td style='text-align:left'><code style='white-space:pre-wrap'>{html.escape(value)}</code></td></tr>"
+            for what, value in self.details
+        )
+        table = f"<table>{rows}</table>" if rows else ""
+        note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
+        return (
+            f"<div class='datahall-verdict' role='status' style='border-left:4px solid {_MARKS[self.state]};padding:4px 12px'>"
+            f"<b>Exercise {html.escape(self.exercise)}</b>: {html.escape(self.text)} "
+            f"<span style='white-space:nowrap'>({html.escape(self.score)})</span>{table}{note}</div>"
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        record = {"schema": 1, **asdict(self), "details": [list(row) for row in self.details]}
+        return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: record}
+
+
+class Summary:
+    """One line an exercise of a lab, and the total."""
+
+    def __init__(self, lab: str, rows: list[Verdict], titles: dict[str, str]) -> None:
+        """Keep the latest verdict of each exercise of `lab`."""
+        self.lab, self.rows, self.titles = lab, rows, titles
+
+    @property
+    def total(self) -> str:
+        """The points of the lab in words."""
+        earned, best = sum(row.points for row in self.rows), sum(row.of for row in self.rows)
+        done = sum(row.state == "passed" for row in self.rows)
+        return f"{done} of {len(self.rows)} exercises passed, {number(earned)} of {number(best)} points"
+
+    def __repr__(self) -> str:
+        """Return the lines."""
+        width = max((len(row.title) for row in self.rows), default=0)
+        lines = [f"{row.exercise}  {row.title:<{width}}  {row.state:<13}  {row.score}" for row in self.rows]
+        return "\n".join([*lines, self.total])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{html.escape(row.exercise)}</th><td style='text-align:left'>{html.escape(row.title)}</td>"
+            f"<td style='text-align:left'>{row.state}</td><td>{row.score}</td></tr>"
+            for row in self.rows
+        )
+        head = "<tr><th scope='col'>exercise</th><th scope='col'>title</th><th scope='col'>verdict</th><th scope='col'>points</th></tr>"
+        return f"<table class='datahall-summary'><thead>{head}</thead><tbody>{rows}</tbody></table><p>{html.escape(self.total)}</p>"
