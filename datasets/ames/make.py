@@ -1,7 +1,6 @@
-"""Make ames.csv from Debian's package r-cran-modeldata.
+"""Make ames.csv from Debian's package r-cran-modeldata 1.1.0 (Debian 12; needs apt and dpkg).
 
-    apt-get download r-cran-modeldata
-    uv run --no-project --with rdata==1.1.0 datasets/ames/make.py r-cran-modeldata_1.1.0-1_all.deb
+    uv run --no-project --with rdata==1.1.0 datasets/ames/make.py
 
 R keeps a package's data in one "lazy-load" file: an index (.rdx, an RDS file: name → offset and
 length) and the compressed values one after the other (.rdb: four bytes of length, one letter that
@@ -11,10 +10,11 @@ names the compression, the RDS bytes). `dpkg-deb` unpacks the package, `rdata` r
 from __future__ import annotations
 
 import bz2
+import hashlib
 import lzma
 import subprocess
-import sys
 import tempfile
+import tomllib
 import zlib
 from pathlib import Path
 
@@ -32,6 +32,7 @@ COLUMNS = {  # R's name → ours: snake case, unit in the name
     "Year_Sold": "year_sold",
     "Neighborhood": "neighborhood",
 }
+HERE = Path(__file__).resolve().parent
 DATA = "usr/lib/R/site-library/modeldata/data"
 
 
@@ -49,24 +50,32 @@ def unpack(block: bytes) -> bytes:
     return raw
 
 
-def main(package: Path) -> None:
+def main() -> None:
     """Write ames.csv beside this file."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)  # noqa: S603, S607
+        subprocess.run(["apt-get", "download", "r-cran-modeldata"], cwd=folder, check=True)
+        (package,) = Path(folder).glob("*.deb")
+        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
         data = Path(folder) / DATA
-        index = rdata.conversion.convert(rdata.parser.parse_file(data / "Rdata.rdx", extension=".rds"))
-        offset, length = index["variables"]["ames"]
+        parsed = rdata.parser.parse_file(data / "Rdata.rdx", extension=".rds")
+        offset, length = rdata.conversion.convert(parsed)["variables"]["ames"]
         block = (data / "Rdata.rdb").read_bytes()[offset : offset + length]
-    houses = rdata.conversion.convert(rdata.parser.parse_data(unpack(block)))
+    houses = rdata.conversion.convert(rdata.parser.parse_data(unpack(block), extension=".rds"))
     kept = houses[list(COLUMNS)].rename(columns=COLUMNS)
     numbers = kept.columns.drop("neighborhood")
     kept[numbers] = kept[numbers].astype("int64")
-    target = Path(__file__).with_name("ames.csv")
+    content = kept.to_csv(index=False, lineterminator="\n").encode()
+    facts = tomllib.loads((HERE.parents[1] / "datahall" / "datasets.toml").read_text())["ames"]
+    if hashlib.sha256(content).hexdigest() != facts["files"]["ames.csv"]["sha256"]:
+        raise SystemExit(
+            "The table is not the one of datahall/datasets.toml. Has the package changed?"
+        )
+    target = HERE / "ames.csv"
     partial = target.with_suffix(".partial")
-    kept.to_csv(partial, index=False, lineterminator="\n")
+    partial.write_bytes(content)
     partial.replace(target)
-    print(f"{target.name}: {len(kept)} rows, {target.stat().st_size} bytes")
+    print(f"{target.name}: {len(kept)} rows, {len(content)} bytes, as expected")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -1,0 +1,256 @@
+"""SGD, momentum, RMSProp, Adam and AdamW: where to step, given a slope.
+
+An optimizer remembers what it needs (a velocity, two moments) and turns a place and the slope there
+into the next place; arrays may have any shape. Defaults are those of Keras 3. Each agrees with
+Keras within 1e-6 over a hundred steps at a learning rate of 0.001.
+
+Reading order: `SGD`, `RMSProp`, `Adam`, `AdamW`, then `descend`, which takes many steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from datahall.errors import ParameterError
+from datahall.optimization.activations import Array
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSProp",
+    "Schedule",
+    "descend",
+    "epsilon_in_paper",
+]
+
+Schedule = Callable[[int], float]
+"""A learning rate for each step; the first step has number 0, as in Keras."""
+
+EpsilonPlace = Literal["keras", "paper"]
+
+
+class Optimizer(Protocol):
+    """What `descend` needs of an optimizer."""
+
+    def step(self, place: Array, slope: Array) -> Array:
+        """Return the next place."""
+        ...
+
+
+def _rate(learning_rate: float | Schedule, step: int) -> float:
+    """Return the learning rate of a step, whether it is a number or a schedule."""
+    return learning_rate(step) if callable(learning_rate) else learning_rate
+
+
+@dataclass
+class SGD:
+    """Step against the slope; with momentum, keep part of the last step.
+
+    velocity ← momentum · velocity - learning_rate · slope;  place ← place + velocity.
+    With Nesterov's form the place moves by momentum · velocity - learning_rate · slope instead.
+
+    Attributes:
+        learning_rate: Length of a step for a slope of one, or a schedule.
+        momentum: Share of the last step that is kept, 0 ≤ momentum < 1.
+        nesterov: Look ahead along the velocity.
+
+    Example:
+        >>> SGD(learning_rate=0.1).step(np.array([1.0]), np.array([2.0]))
+        array([0.8])
+
+    Source:
+        Polyak (1964), "Some methods of speeding up the convergence of iteration methods";
+        Nesterov's form as in Sutskever et al. (2013), "On the importance of initialization and
+        momentum".
+    """
+
+    learning_rate: float | Schedule = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    _velocity: Array | float = field(default=0.0, init=False, repr=False)
+    _steps: int = field(default=0, init=False, repr=False)
+
+    def step(self, place: Array, slope: Array) -> Array:
+        """Return the next place."""
+        pull = _rate(self.learning_rate, self._steps) * slope
+        self._velocity = self.momentum * self._velocity - pull
+        self._steps += 1
+        if self.nesterov:
+            return place + self.momentum * self._velocity - pull
+        return place + self._velocity
+
+
+@dataclass
+class RMSProp:
+    """Divide each slope by the root of its recent mean square.
+
+    mean_square ← decay · mean_square + (1 - decay) · slope²
+    place ← place - learning_rate · slope / √(mean_square + ε)
+
+    Keras puts ε under the root; the lecture that introduced the method, and PyTorch, put it
+    outside.
+
+    Attributes:
+        learning_rate: Length of a step when the slope stays the same, or a schedule.
+        decay: Share of the old mean square that is kept (Keras: rho).
+        epsilon: Keeps the divisor from zero.
+        epsilon_place: "keras" (under the root) or "paper" (outside).
+
+    Source:
+        Tieleman and Hinton (2012), "Lecture 6.5: RMSProp", Coursera.
+    """
+
+    learning_rate: float | Schedule = 0.001
+    decay: float = 0.9
+    epsilon: float = 1e-7
+    epsilon_place: EpsilonPlace = "keras"
+    _mean_square: Array | float = field(default=0.0, init=False, repr=False)
+    _steps: int = field(default=0, init=False, repr=False)
+
+    def step(self, place: Array, slope: Array) -> Array:
+        """Return the next place."""
+        self._mean_square = self.decay * self._mean_square + (1 - self.decay) * slope**2
+        if self.epsilon_place == "keras":
+            divisor = np.sqrt(self._mean_square + self.epsilon)
+        else:
+            divisor = np.sqrt(self._mean_square) + self.epsilon
+        rate = _rate(self.learning_rate, self._steps)
+        self._steps += 1
+        return place - rate * slope / divisor
+
+
+@dataclass
+class Adam:
+    """RMSProp with momentum, both corrected for their start at zero.
+
+    m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
+    paper:  place ← place - α · m̂ / (√v̂ + ε)  with  m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
+    Keras:  place ← place - α · (√(1 - β₂ᵗ) / (1 - β₁ᵗ)) · m / (√v + ε)
+
+    The two are one formula but for ε: see `epsilon_in_paper`.
+
+    Attributes:
+        learning_rate: Bound on a step, roughly, in units of the parameter; or a schedule.
+        beta_1: Share of the old mean slope that is kept.
+        beta_2: Share of the old mean square that is kept.
+        epsilon: Keeps the divisor from zero (Keras 1e-7, paper 1e-8).
+        epsilon_place: "keras" or "paper".
+
+    Example:
+        The first step has the length of the learning rate, whatever the slope:
+
+        >>> Adam(0.001, epsilon=0).step(np.zeros(2), np.array([5.0, -0.003]))
+        array([-0.001,  0.001])
+
+    Source:
+        Kingma and Ba (2015), "Adam: a method for stochastic optimization", algorithm 1; the form of
+        Keras is the one at the end of its section 2.
+    """
+
+    learning_rate: float | Schedule = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    epsilon_place: EpsilonPlace = "keras"
+    _mean: Array | float = field(default=0.0, init=False, repr=False)
+    _mean_square: Array | float = field(default=0.0, init=False, repr=False)
+    _steps: int = field(default=0, init=False, repr=False)
+
+    def step(self, place: Array, slope: Array) -> Array:
+        """Return the next place."""
+        rate = _rate(self.learning_rate, self._steps)
+        self._steps += 1
+        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * slope
+        self._mean_square = self.beta_2 * self._mean_square + (1 - self.beta_2) * slope**2
+        first, second = 1 - self.beta_1**self._steps, 1 - self.beta_2**self._steps
+        epsilon = self.epsilon
+        if self.epsilon_place == "keras":
+            epsilon = epsilon_in_paper(epsilon, step=self._steps, beta_2=self.beta_2)
+        return place - rate * (self._mean / first) / (np.sqrt(self._mean_square / second) + epsilon)
+
+
+def epsilon_in_paper(epsilon: float, *, step: int, beta_2: float = 0.999) -> float:
+    """Return the ε of the paper's formula that does what Keras' ε does at a step.
+
+    Keras adds ε to √v, the paper to √v̂ = √v / √(1 - β₂ᵗ): so Keras' ε counts 1 / √(1 - β₂ᵗ) times
+    as much. That is 32 times at the first step and once in the end.
+
+    Args:
+        epsilon: The ε given to Keras.
+        step: The step, counted from 1.
+        beta_2: Decay of the mean square.
+
+    Raises:
+        ParameterError: The step is below 1.
+
+    Example:
+        >>> f"{epsilon_in_paper(1e-7, step=1):.2e}"
+        '3.16e-06'
+
+    Source:
+        Derived here from the two formulas.
+    """
+    if step < 1:
+        raise ParameterError(f"step is {step}, expected 1 or more. Count steps from 1.")
+    return float(epsilon / np.sqrt(1 - beta_2**step))
+
+
+@dataclass
+class AdamW(Adam):
+    """Adam, with the weights shrunk beside the step instead of through the slope.
+
+    place ← place - α · weight_decay · place, then Adam's step.
+
+    Attributes:
+        weight_decay: Share of a weight lost a step, per unit of learning rate.
+
+    Source:
+        Loshchilov and Hutter (2019), "Decoupled weight decay regularization", algorithm 2. Keras
+        multiplies the decay by the learning rate, schedule included; the paper by the schedule
+        alone.
+    """
+
+    weight_decay: float = 0.004
+
+    def step(self, place: Array, slope: Array) -> Array:
+        """Return the next place."""
+        rate = _rate(self.learning_rate, self._steps)
+        return super().step(place - rate * self.weight_decay * place, slope)
+
+
+def descend(
+    slope: Callable[[Array], Array], start: Array, optimizer: Optimizer, *, steps: int
+) -> Array:
+    """Return every place on the way: the start, then one row a step.
+
+    Args:
+        slope: Takes a place, returns the slope there, of the same shape.
+        start: Where to begin; any shape.
+        optimizer: A fresh one: optimizers remember.
+        steps: How many steps.
+
+    Returns:
+        (steps + 1, *start.shape), float64.
+
+    Raises:
+        ParameterError: `steps` is negative.
+
+    Example:
+        >>> descend(lambda x: 2 * x, np.array(1.0), SGD(0.25), steps=3)
+        array([1.   , 0.5  , 0.25 , 0.125])
+    """
+    if steps < 0:
+        raise ParameterError(f"steps is {steps}, expected 0 or more. Give a whole number of steps.")
+    place = np.asarray(start, dtype=float)
+    path = np.empty((steps + 1, *place.shape))
+    path[0] = place
+    for step in range(1, steps + 1):
+        place = optimizer.step(place, slope(place))
+        path[step] = place
+    return path

@@ -1,0 +1,83 @@
+"""Formulas as widely copied articles print them, so that a run can judge them (claims C05 to C12).
+
+Everything here is wrong on purpose, or wrong unless something unsaid is added. The right forms are
+in `optimizers`, `losses` and `regression`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from datahall.optimization.activations import Array
+
+__all__ = ["AdamOfA2", "AdamOfA3", "cross_entropy_of_a4", "squared_error_slope_of_a5"]
+
+
+@dataclass
+class AdamOfA2:
+    """Claim C06: θ ← θ - α · m̂ / (1 - β₁ᵗ) · ∇J.
+
+    The mean slope is multiplied by the slope again, and nothing divides by √v̂. The product of two
+    slopes of
+    the same sign is positive: the parameter falls on both sides of the minimum.
+    """
+
+    learning_rate: float = 0.001
+    beta_1: float = 0.9
+    _mean: Array | float = field(default=0.0, init=False, repr=False)
+    _steps: int = field(default=0, init=False, repr=False)
+
+    def step(self, place: Array, slope: Array) -> Array:
+        """Return the next place."""
+        self._steps += 1
+        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * slope
+        return place - self.learning_rate * self._mean / (1 - self.beta_1**self._steps) * slope
+
+
+@dataclass
+class AdamOfA3:
+    """Claim C07: θ ← θ - α · (m̂ / √v̂ + ε).
+
+    ε stands outside the fraction: it adds a drift of α · ε a step, and no longer keeps √v̂ from
+    zero.
+    """
+
+    learning_rate: float = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    _mean: Array | float = field(default=0.0, init=False, repr=False)
+    _mean_square: Array | float = field(default=0.0, init=False, repr=False)
+    _steps: int = field(default=0, init=False, repr=False)
+
+    def step(self, place: Array, slope: Array) -> Array:
+        """Return the next place; not a number where every slope so far was zero."""
+        self._steps += 1
+        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * slope
+        self._mean_square = self.beta_2 * self._mean_square + (1 - self.beta_2) * slope**2
+        mean = self._mean / (1 - self.beta_1**self._steps)
+        mean_square = self._mean_square / (1 - self.beta_2**self._steps)
+        with np.errstate(invalid="ignore"):
+            return place - self.learning_rate * (mean / np.sqrt(mean_square) + self.epsilon)
+
+
+def cross_entropy_of_a4(targets: Array, predictions: Array) -> float:
+    """Claim C10: -(1/n) Σ y log p over the n numbers of one row.
+
+    Example:
+        >>> y, p = np.array([1.0, 0, 1, 0]), np.array([0.6, 0.4, 0.7, 0.3])
+        >>> round(cross_entropy_of_a4(y, p), 4)
+        0.2169
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(-np.mean(targets * np.log(predictions)))
+
+
+def squared_error_slope_of_a5(columns: Array, targets: Array, weights: Array) -> Array:
+    """Claim C12: (1/n) Σ (y - ŷ) x, printed for use in θ ← θ - α ∇.
+
+    Target minus prediction is the way *down*; with the minus of the update the step goes up.
+    """
+    return columns.T @ (targets - columns @ weights) / len(targets)
