@@ -1,7 +1,9 @@
 """The network that travels through the course, with its lineage record.
 
-Lecture 03 saves it; later modules load it, work on it, and append what they did: data digest, seed, code version, metrics, size, latency. A
-model file is named by its digest and never changed; one small JSON file, replaced whole, says which model is current and how it came to be.
+Lecture 03 saves it; later modules load it, work on it, and append what they did: data digest, seed,
+code version, metrics, size, latency. A
+model file is named by its digest and never changed; one small JSON file, replaced whole, says which
+model is current and how it came to be.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def save(model: keras.Model, *, step: str, facts: dict[str, Any], name: str = NA
     Args:
         model: A Keras model; optimizer state is left out.
         step: Which step made it, for example "03_training".
-        facts: What the record shall say: data digest, seed, epochs, metrics, with units in the names.
+        facts: What the record shall say: data digest, seed, epochs, metrics, with units in the
+            names.
         name: The artifact's name.
 
     Returns:
@@ -56,7 +59,14 @@ def save(model: keras.Model, *, step: str, facts: dict[str, Any], name: str = NA
         content = made.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     file = state.write_atomically(place / f"{sha256[:16]}.keras", content)
-    record = {"schema": SCHEMA, "name": name, "file": file.name, "sha256": sha256, "size_bytes": len(content), "steps": [_step(step, facts)]}
+    record = {
+        "schema": SCHEMA,
+        "name": name,
+        "file": file.name,
+        "sha256": sha256,
+        "size_bytes": len(content),
+        "steps": [_step(step, facts)],
+    }
     state.write_atomically(place / "lineage.json", json.dumps(record, indent=1))
     return file
 
@@ -83,11 +93,20 @@ def lineage(name: str = NAME) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text())
     except FileNotFoundError as error:
-        raise DataError(f"There is no artifact {name!r} in {_place(name)}. Run lecture 03 first: `datahall run 03`.") from error
+        raise DataError(
+            f"There is no artifact {name!r} in {_place(name)}. Run lecture 03 first: `datahall run "
+            "03`."
+        ) from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}). A lineage record was expected. Delete the folder {_place(name)} and run lecture 03 again.") from error
+        raise DataError(
+            f"{file} cannot be read ({error}). A lineage record was expected. Delete the folder "
+            f"{_place(name)} and run lecture 03 again."
+        ) from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise DataError(f"{file} is not a lineage record of schema {SCHEMA}. Delete the folder {_place(name)} and run lecture 03 again.")
+        raise DataError(
+            f"{file} is not a lineage record of schema {SCHEMA}. Delete the folder {_place(name)} "
+            "and run lecture 03 again."
+        )
     return record
 
 
@@ -102,9 +121,15 @@ def load(name: str = NAME) -> keras.Model:
     try:
         found = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror or error}). Run lecture 03 again: `datahall run 03`.") from error
+        raise DataError(
+            f"{file} cannot be read ({error.strerror or error}). Run lecture 03 again: `datahall "
+            "run 03`."
+        ) from error
     if found != record["sha256"]:
-        raise DataError(f"{file} has been changed: SHA-256 {found[:12]}…, recorded {record['sha256'][:12]}…. Run lecture 03 again: `datahall run 03`.")
+        raise DataError(
+            f"{file} has been changed: SHA-256 {found[:12]}…, recorded {record['sha256'][:12]}…. "
+            "Run lecture 03 again: `datahall run 03`."
+        )
     import keras
 
     model: keras.Model = keras.saving.load_model(file, compile=False)

@@ -1,13 +1,17 @@
-"""The data sets that ship with the course: loaded by name, checked against their digests, kept on disk and not in memory.
+"""The data sets that ship with the course: loaded by name, checked, and mapped from disk.
 
-`load("mnist")` is all that most readers need. The first load unpacks into the user's data folder and checks every byte; later loads
-map those files into memory and trust them while size and time of change stay the same. `verify` checks everything again.
+`load("mnist")` is all that most readers need. The first load unpacks into the user's data folder
+and checks every byte; later loads
+map those files into memory and trust them while size and time of change stay the same. `verify`
+checks everything again.
 
-Where a set is looked for, in this order: the folder named by `DATAHALL_DATA`, the repository's `datasets/`, the user's data folder.
+Where a set is looked for, in this order: the folder named by `DATAHALL_DATA`, the repository's
+`datasets/`, the user's data folder.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
@@ -36,7 +40,8 @@ class Split:
     """One part of an image set.
 
     Attributes:
-        images: (images, height, width), uint8, 0 = paper and 255 = ink; mapped from disk, read-only.
+        images: (images, height, width), uint8, 0 = paper and 255 = ink; mapped from disk,
+            read-only.
         labels: (images,), uint8.
     """
 
@@ -64,8 +69,25 @@ class Mnist:
 
 
 @dataclass(frozen=True)
+class Ames:
+    """House prices of Ames, Iowa: 2,930 sales from 2006 to 2010. `datasets/ames` explains each column.
+
+    Attributes:
+        properties: (2930, 8), float64: areas in square feet, counts, years; one column a name.
+        names: The columns' names, units in them.
+        price_usd: (2930,), float64, what was paid.
+        digest: SHA-256 that names exactly these data.
+    """
+
+    properties: npt.NDArray[np.float64]
+    names: tuple[str, ...]
+    price_usd: npt.NDArray[np.float64]
+    digest: str
+
+
+@dataclass(frozen=True)
 class FileReport:
-    """What `verify` found out about one file: `problem` is empty when it is as it should be, else says how to mend it."""
+    """What `verify` found out about one file; `problem` is empty, or says how to mend it."""
 
     name: str
     where: str
@@ -89,7 +111,10 @@ def names() -> list[str]:
 
 def _facts(name: str) -> dict[str, Any]:
     if name not in _manifest():
-        raise ParameterError(f"There is no data set {name!r}. One of {', '.join(names())} was expected. Check the spelling.")
+        raise ParameterError(
+            f"There is no data set {name!r}. One of {', '.join(names())} was expected. Check the "
+            "spelling."
+        )
     facts: dict[str, Any] = _manifest()[name]
     return facts
 
@@ -101,13 +126,19 @@ def digest(name: str) -> str:
         ParameterError: There is no such data set.
     """
     files = _facts(name)["files"]
-    return hashlib.sha256("".join(f"{file} {files[file]['sha256']}\n" for file in sorted(files)).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(f"{file} {files[file]['sha256']}\n" for file in sorted(files)).encode()
+    ).hexdigest()
 
 
 def _places(name: str) -> list[Path]:
     """Return the folders where a set is looked for, in order."""
     named = os.environ.get("DATAHALL_DATA")
-    return [*([Path(named).expanduser() / name] if named else []), _REPOSITORY / name, state.data_folder() / "datasets" / name]
+    return [
+        *([Path(named).expanduser() / name] if named else []),
+        _REPOSITORY / name,
+        state.data_folder() / "datasets" / name,
+    ]
 
 
 def _source(name: str, file: str) -> Path:
@@ -117,19 +148,29 @@ def _source(name: str, file: str) -> Path:
         DataError: No place has it; the message names them all.
     """
     for place in _places(name):
-        for candidate in (place / f"{file}.{_facts(name).get('compressed', '')}".rstrip("."), place / file):
-            if candidate.is_file() and not (candidate.parent == _places(name)[-1] and candidate.suffix == ""):
+        for candidate in (
+            place / f"{file}.{_facts(name).get('compressed', '')}".rstrip("."),
+            place / file,
+        ):
+            if candidate.is_file() and not (
+                candidate.parent == _places(name)[-1] and candidate.suffix == ""
+            ):
                 return candidate
     looked = ", ".join(str(place) for place in _places(name))
     raise DataError(
-        f"The file {file} of the data set {name} is missing. It was looked for in {looked} (DATAHALL_DATA, the repository, your data folder). "
-        f"In a clone, `git checkout -- datasets/{name}` brings it back; else set DATAHALL_DATA to a folder that holds {name}/."
+        f"The file {file} of the data set {name} is missing. It was looked for in {looked} "
+        "(DATAHALL_DATA, the repository, your data folder). "
+        f"In a clone, `git checkout -- datasets/{name}` brings it back; else set DATAHALL_DATA to "
+        f"a folder that holds {name}/."
     )
 
 
 def _mend(path: Path, name: str) -> str:
     if path.is_relative_to(_REPOSITORY):
-        return f"`git checkout -- datasets/{name}/{path.name}` brings the right one back, `python datasets/{name}/make.py` makes it anew."
+        return (
+            f"`git checkout -- datasets/{name}/{path.name}` brings the right one back, "
+            f"`python datasets/{name}/make.py` makes it anew."
+        )
     return f"Delete it, or put the right file there; the repository's datasets/{name} has it."
 
 
@@ -144,20 +185,28 @@ def _content(path: Path, name: str, file: str) -> bytes:
         raw = path.read_bytes()
         content = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged or cut short ({error}). A complete gzip file was expected. {_mend(path, name)}") from error
+        raise DataError(
+            f"{path} is damaged or cut short ({error}). A complete gzip file was expected. "
+            f"{_mend(path, name)}"
+        ) from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}). A readable file was expected. Check its permissions.") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}). A readable file was expected. "
+            "Check its permissions."
+        ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != facts["sha256"]:
         raise DataError(
-            f"{path} is not the file of the data set {name}: {len(content):,} bytes with SHA-256 {found[:12]}…, "
-            f"expected {facts['size_bytes']:,} bytes with {facts['sha256'][:12]}…. {_mend(path, name)}"
+            f"{path} is not the file of the data set {name}: {len(content):,} bytes with SHA-256 "
+            f"{found[:12]}…, "
+            f"expected {facts['size_bytes']:,} bytes with {facts['sha256'][:12]}…. "
+            f"{_mend(path, name)}"
         )
     return content
 
 
 def path(name: str, file: str) -> Path:
-    """Return the uncompressed file of a data set on disk, unpacked and checked where that has not been done.
+    """Return the uncompressed file of a data set on disk; unpack and check it if need be.
 
     Args:
         name: The data set.
@@ -168,7 +217,10 @@ def path(name: str, file: str) -> Path:
     """
     facts = _facts(name)["files"].get(file)
     if facts is None:
-        raise ParameterError(f"The data set {name} has no file {file!r}. One of {', '.join(_facts(name)['files'])} was expected.")
+        raise ParameterError(
+            f"The data set {name} has no file {file!r}. One of {', '.join(_facts(name)['files'])} "
+            "was expected."
+        )
     unpacked = state.data_folder() / "datasets" / name / file
     stamp = unpacked.with_name(f".{file}.verified")
     if _stamp(unpacked, facts["sha256"]) == _read(stamp):
@@ -207,7 +259,8 @@ def read_idx(file: Path) -> npt.NDArray[np.uint8]:
         DataError: It is no IDX file of unsigned bytes, or not as long as its header says.
 
     Source:
-        LeCun, Cortes and Burges, "The MNIST database of handwritten digits", section on file formats: two zero bytes, a type byte, the number
+        LeCun, Cortes and Burges, "The MNIST database of handwritten digits", section on file
+        formats: two zero bytes, a type byte, the number
         of axes, each axis as a big-endian 32-bit integer, then the data.
     """
     try:
@@ -217,10 +270,23 @@ def read_idx(file: Path) -> npt.NDArray[np.uint8]:
             shape = tuple(int(size) for size in np.frombuffer(opened.read(4 * axes), dtype=">u4"))
         size = file.stat().st_size
     except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror or error}). An IDX file was expected. Check its permissions.") from error
+        raise DataError(
+            f"{file} cannot be read ({error.strerror or error}). An IDX file was expected. Check "
+            "its permissions."
+        ) from error
     offset = 4 + 4 * axes
-    if len(head) < 4 or head[0] or head[1] or head[2] != _IDX_UINT8 or len(shape) != axes or size != offset + int(np.prod(shape)):
-        raise DataError(f"{file} is not a complete IDX file of bytes ({size:,} bytes, header {head.hex()}). Run `datahall data verify`.")
+    if (
+        len(head) < 4
+        or head[0]
+        or head[1]
+        or head[2] != _IDX_UINT8
+        or len(shape) != axes
+        or size != offset + int(np.prod(shape))
+    ):
+        raise DataError(
+            f"{file} is not a complete IDX file of bytes ({size:,} bytes, header {head.hex()}). "
+            "Run `datahall data verify`."
+        )
     return np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape)
 
 
@@ -237,12 +303,32 @@ def load_mnist() -> Mnist:
     """
 
     def split(prefix: str) -> Split:
-        return Split(read_idx(path("mnist", f"{prefix}-images-idx3-ubyte")), read_idx(path("mnist", f"{prefix}-labels-idx1-ubyte")))
+        return Split(
+            read_idx(path("mnist", f"{prefix}-images-idx3-ubyte")),
+            read_idx(path("mnist", f"{prefix}-labels-idx1-ubyte")),
+        )
 
     return Mnist(split("train"), split("t10k"), digest("mnist"))
 
 
-_LOADERS: dict[str, Callable[[], Any]] = {"mnist": load_mnist}
+def load_ames() -> Ames:
+    """Load the house prices of Ames, Iowa; see `Ames` for shapes and units.
+
+    Raises:
+        DataError: The file is missing or damaged, or the user's data folder cannot be written.
+
+    Example:
+        >>> houses = load_ames()
+        >>> houses.properties.shape, houses.names[0], float(houses.price_usd[0])
+        ((2930, 8), 'living_sqft', 215000.0)
+    """
+    with path("ames", "ames.csv").open(newline="") as opened:
+        head, *rows = csv.reader(opened)
+    numbers = np.array([row[:-1] for row in rows], dtype=np.float64)
+    return Ames(numbers[:, 1:], tuple(head[1:-1]), numbers[:, 0], digest("ames"))
+
+
+_LOADERS: dict[str, Callable[[], Any]] = {"mnist": load_mnist, "ames": load_ames}
 
 
 def load(name: str) -> Any:
@@ -280,6 +366,12 @@ def verify(name: str | None = None) -> list[FileReport]:
             unpacked = state.data_folder() / "datasets" / each / file
             if unpacked.is_file():
                 good = _sha256(unpacked) == facts["sha256"]
-                problem = "" if good else f"{unpacked} has been changed. Delete it: the next load unpacks it anew."
-                reports.append(FileReport(f"{each}/{file} (unpacked)", str(unpacked.parent), problem))
+                problem = (
+                    ""
+                    if good
+                    else f"{unpacked} has been changed. Delete it: the next load unpacks it anew."
+                )
+                reports.append(
+                    FileReport(f"{each}/{file} (unpacked)", str(unpacked.parent), problem)
+                )
     return reports

@@ -3,12 +3,15 @@
     CourseError
     ├── ShapeError        (ValueError)      sizes and shapes that do not fit
     ├── UnitError         (ValueError)      a quantity in the wrong unit, or of no possible size
-    ├── ParameterError    (ValueError)      a parameter that does not exist, or of the wrong type or range
-    ├── DataError         (OSError)         a data set or artifact that is missing, damaged or cannot be written
+    ├── ParameterError    (ValueError)      a parameter that does not exist, or of the wrong type or
+    range
+    ├── DataError         (OSError)         a data set or artifact that is missing, damaged or
+    cannot be written
     ├── BoundError        (AssertionError)  an `expect` in a notebook that does not hold
     └── CheckFailed       (AssertionError)  a wrong answer, in strict mode only
 
-Each also inherits the built-in error that fits, so that ordinary code can catch it. A message says what is
+Each also inherits the built-in error that fits, so that ordinary code can catch it. A message says
+what is
 wrong (name and value), what was expected, and what to do.
 """
 
@@ -52,5 +55,5 @@ class BoundError(CourseError, AssertionError):
     """A bound that a notebook states about its own result, and that does not hold."""
 
 
-class CheckFailed(CourseError, AssertionError):
+class CheckFailed(CourseError, AssertionError):  # noqa: N818 (the verdict's own word)
     """A wrong answer to an exercise; raised only in strict mode."""

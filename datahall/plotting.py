@@ -1,7 +1,9 @@
 """Pictures: one style, a description for every figure, and the frame that every widget stands in.
 
-A figure is made by `figure`, drawn by a concept's `figures.py`, and given a description *computed from its data* by
-`describe`. As the last value of a cell it shows the picture and, below it, the description, for readers who cannot see
+A figure is made by `figure`, drawn by a concept's `figures.py`, and given a description *computed
+from its data* by
+`describe`. As the last value of a cell it shows the picture and, below it, the description, for
+readers who cannot see
 it. `Panel` puts such a figure beside controls and redraws it in place.
 """
 
@@ -19,11 +21,12 @@ from matplotlib.figure import Figure
 from datahall.errors import CourseError, ParameterError
 
 if TYPE_CHECKING:
-    import ipywidgets
+    pass
 
 DPI = 80
 
-# Okabe and Ito (2008), "Color universal design": told apart without colour vision, and in this order also by lightness.
+# Okabe and Ito (2008), "Color universal design": told apart without colour vision, and in this
+# order also by lightness.
 COLORS = {
     "blue": "#0072B2",
     "orange": "#E69F00",
@@ -81,7 +84,7 @@ def figure(width: float = 6.4, height: float = 3.2, **subplots: Any) -> tuple[Fi
     from cycler import cycler
 
     style = _STYLE | {"axes.prop_cycle": cycler(color=list(COLORS.values())[:6])}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
         made = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(made)
         axes = made.subplots(**subplots)
@@ -96,7 +99,10 @@ def describe(made: Figure, text: str) -> Figure:
     """
     words = " ".join(text.split())
     if not words:
-        raise ParameterError("The description is empty. A sentence with the numbers that the figure shows was expected. Write one.")
+        raise ParameterError(
+            "The description is empty. A sentence with the numbers that the figure shows was "
+            "expected. Write one."
+        )
     made.datahall_description = words  # type: ignore[attr-defined]
     return made
 
@@ -109,7 +115,10 @@ def description(made: Figure) -> str:
     """
     text = getattr(made, "datahall_description", "")
     if not text:
-        raise CourseError("This figure has no description. Every figure needs one for readers who cannot see it. Call plotting.describe(figure, text).")
+        raise CourseError(
+            "This figure has no description. Every figure needs one for readers who cannot see it. "
+            "Call plotting.describe(figure, text)."
+        )
     return str(text)
 
 
@@ -121,11 +130,11 @@ def png(made: Figure) -> bytes:
 
 
 def register() -> None:
-    """Let IPython show a described figure as picture and text; a figure of another origin keeps its usual form."""
+    """Let IPython show a described figure as picture and text."""
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
-    if shell is not None:
+    shell = get_ipython()
+    if shell is not None and shell.display_formatter is not None:
         shell.display_formatter.ipython_display_formatter.for_type(Figure, _display)
 
 
@@ -141,10 +150,12 @@ def _display(made: Figure) -> None:
 
 
 class Panel:
-    """A figure beside the controls that choose its arguments: the frame of every widget in the course.
+    """A figure beside the controls that choose its arguments: the frame of every widget.
 
-    The drawing function is pure and tested on its own; the panel only passes it the controls' values, shows the picture
-    it returns in place, and writes the figure's description beside it. Every control works by keyboard.
+    The drawing function is pure and tested on its own; the panel only passes it the controls'
+    values, shows the picture
+    it returns in place, and writes the figure's description beside it. Every control works by
+    keyboard.
 
     Args:
         draw: Called with the controls' values by name; returns a described Figure.
@@ -164,7 +175,12 @@ class Panel:
         self.controls = controls
         self.draws = 0
         self._initial = {name: control.value for name, control in controls.items()}
-        self._picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain", align_self="flex-start"))
+        self._picture = ipywidgets.Image(
+            format="png",
+            layout=ipywidgets.Layout(
+                max_width="100%", object_fit="contain", align_self="flex-start"
+            ),
+        )
         self._picture.add_class("datahall-picture")
         self._words = ipywidgets.HTML()
         self._words.add_class("datahall-text")
@@ -173,12 +189,28 @@ class Panel:
             if hasattr(control, "style") and hasattr(control.style, "description_width"):
                 control.style.description_width = "8.5em"
             control.observe(self._changed, names="value")
-        self.reset_button = ipywidgets.Button(description="Reset", tooltip="Back to the first setting", icon="undo")
+        self.reset_button = ipywidgets.Button(
+            description="Reset", tooltip="Back to the first setting", icon="undo"
+        )
         self.reset_button.on_click(lambda _: self.reset())
         heading = [ipywidgets.HTML(f"<strong>{html.escape(title)}</strong>")] if title else []
-        left = ipywidgets.VBox([*heading, *controls.values(), self.reset_button], layout=ipywidgets.Layout(flex="0 0 auto", min_width="21em"))
-        right = ipywidgets.VBox([self._picture, self._words], layout=ipywidgets.Layout(flex="1 1 24em", min_width="20em"))
-        self.box = ipywidgets.Box([left, right], layout=ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="flex-start", grid_gap="0.5em 1.5em"))
+        left = ipywidgets.VBox(
+            [*heading, *controls.values(), self.reset_button],
+            layout=ipywidgets.Layout(flex="0 0 auto", min_width="21em"),
+        )
+        right = ipywidgets.VBox(
+            [self._picture, self._words],
+            layout=ipywidgets.Layout(flex="1 1 24em", min_width="20em"),
+        )
+        self.box = ipywidgets.Box(
+            [left, right],
+            layout=ipywidgets.Layout(
+                display="flex",
+                flex_flow="row wrap",
+                align_items="flex-start",
+                grid_gap="0.5em 1.5em",
+            ),
+        )
         self.box.add_class("datahall-panel")
         self._redraw()
 

@@ -1,7 +1,9 @@
-"""Predictions: the learner guesses before measuring, and sees guess, measurement and model side by side.
+"""Predictions: the learner guesses, then sees guess, measurement and model side by side.
 
-`guess` asks and returns a `Guess`; `Guess.reveal` shows the answer, which stays locked until the learner has answered or
-skipped. Guesses are kept in the user's data folder, so that `history` can show how the feeling for numbers has changed. Where
+`guess` asks and returns a `Guess`; `Guess.reveal` shows the answer, which stays locked until the
+learner has answered or
+skipped. Guesses are kept in the user's data folder, so that `history` can show how the feeling for
+numbers has changed. Where
 nobody reads along, the guess is "none" and the notebook goes on.
 """
 
@@ -19,7 +21,17 @@ from datahall import reporting, runtime, state
 from datahall.errors import DataError, ParameterError
 from datahall.units import format_quantity
 
-_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9, "%": 1.0}
+_SUFFIXES = {
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "m": 1e-3,
+    "µ": 1e-6,
+    "u": 1e-6,
+    "n": 1e-9,
+    "%": 1.0,
+}
 LOCKED = "Locked. Answer the question above, or skip it; the measurement then appears here."
 
 
@@ -47,10 +59,16 @@ def parse_number(text: str, *, low: float | None = None, high: float | None = No
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ParameterError(f"{text!r} is not a number. One number such as 1500, 1.5e3 or 1.5k was expected. Type it again.")
+        raise ParameterError(
+            f"{text!r} is not a number. One number such as 1500, 1.5e3 or 1.5k was expected. Type "
+            "it again."
+        )
     if (low is not None and value < low) or (high is not None and value > high):
-        raise ParameterError(f"{value:g} cannot be: the answer lies from {low:g} to {high:g}. Guess again." if low is not None and high is not None
-                             else f"{value:g} cannot be. Guess again.")
+        raise ParameterError(
+            f"{value:g} cannot be: the answer lies from {low:g} to {high:g}. Guess again."
+            if low is not None and high is not None
+            else f"{value:g} cannot be. Guess again."
+        )
     return value
 
 
@@ -80,14 +98,22 @@ class Guess:
         settled: Whether the question has been answered or skipped.
     """
 
-    def __init__(self, key: str, question: str, *, unit: str = "", low: float | None = None, high: float | None = None) -> None:
+    def __init__(
+        self,
+        key: str,
+        question: str,
+        *,
+        unit: str = "",
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None:
         self.key, self.question, self.unit, self.low, self.high = key, question, unit, low, high
         self.value: float | None = None
         self.settled = not runtime.interactive()
         self._waiting: list[Callable[[], None]] = []
 
     def lock_in(self, value: float | None) -> None:
-        """Settle the question with a guess, or with None to skip it; a settled question stays as it is."""
+        """Settle the question with a guess, or with None to skip it; it stays settled."""
         if self.settled:
             return
         self.value, self.settled = value, True
@@ -95,8 +121,15 @@ class Guess:
             show()
         self._waiting.clear()
 
-    def reveal(self, measured: float, *, model: float | None = None, unit: str | None = None, digits: int = 3) -> None:
-        """Show guess, measurement and model side by side, with their ratios, as soon as the question is settled.
+    def reveal(
+        self,
+        measured: float,
+        *,
+        model: float | None = None,
+        unit: str | None = None,
+        digits: int = 3,
+    ) -> None:
+        """Show guess, measurement and model with their ratios, once the question is settled.
 
         Args:
             measured: What was measured in this run.
@@ -107,13 +140,31 @@ class Guess:
         shown_unit = self.unit if unit is None else unit
 
         def rows() -> list[dict[str, str]]:
-            guessed = "none" if self.value is None else format_quantity(self.value, shown_unit, digits)
+            guessed = (
+                "none" if self.value is None else format_quantity(self.value, shown_unit, digits)
+            )
             lines = [
-                {"": "your guess", "value": guessed, "against the measurement": "" if self.value is None else off_by(self.value, measured)},
-                {"": "measured", "value": format_quantity(measured, shown_unit, digits), "against the measurement": ""},
+                {
+                    "": "your guess",
+                    "value": guessed,
+                    "against the measurement": ""
+                    if self.value is None
+                    else off_by(self.value, measured),
+                },
+                {
+                    "": "measured",
+                    "value": format_quantity(measured, shown_unit, digits),
+                    "against the measurement": "",
+                },
             ]
             if model is not None:
-                lines.append({"": "model", "value": format_quantity(model, shown_unit, digits), "against the measurement": off_by(model, measured)})
+                lines.append(
+                    {
+                        "": "model",
+                        "value": format_quantity(model, shown_unit, digits),
+                        "against the measurement": off_by(model, measured),
+                    }
+                )
             return lines
 
         if not runtime.interactive():
@@ -136,7 +187,9 @@ class Guess:
         display(place)  # type: ignore[no-untyped-call]
 
 
-def guess(key: str, question: str, *, unit: str = "", low: float | None = None, high: float | None = None) -> Guess:
+def guess(
+    key: str, question: str, *, unit: str = "", low: float | None = None, high: float | None = None
+) -> Guess:
     """Ask the learner for a number before it is measured.
 
     Args:
@@ -163,9 +216,18 @@ def _form(asked: Guess) -> None:
 
     unit = f" ({asked.unit})" if asked.unit else ""
     question = ipywidgets.HTML(f"<strong>{html.escape(asked.question)}</strong>")
-    field = ipywidgets.Text(placeholder="for example 1500 or 1.5k", description=f"Guess{unit}", continuous_update=True,
-                            style={"description_width": "initial"}, layout=ipywidgets.Layout(width="24em"))
-    lock = ipywidgets.Button(description="Lock in", button_style="primary", tooltip="Keep this guess; it cannot be changed afterwards")
+    field = ipywidgets.Text(
+        placeholder="for example 1500 or 1.5k",
+        description=f"Guess{unit}",
+        continuous_update=True,
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="24em"),
+    )
+    lock = ipywidgets.Button(
+        description="Lock in",
+        button_style="primary",
+        tooltip="Keep this guess; it cannot be changed afterwards",
+    )
     skip = ipywidgets.Button(description="Skip", tooltip="Show the measurement without a guess")
     word = ipywidgets.HTML("")
 
@@ -185,19 +247,35 @@ def _form(asked: Guess) -> None:
 
     lock.on_click(on_lock)
     skip.on_click(lambda _: settle(None, "Skipped."))
-    box = ipywidgets.VBox([question, ipywidgets.HBox([field, lock, skip], layout=ipywidgets.Layout(flex_flow="row wrap")), word])
+    box = ipywidgets.VBox(
+        [
+            question,
+            ipywidgets.HBox([field, lock, skip], layout=ipywidgets.Layout(flex_flow="row wrap")),
+            word,
+        ]
+    )
     box.add_class("datahall-guess")
     display(box)  # type: ignore[no-untyped-call]
 
 
 def _markup(rows: list[dict[str, str]]) -> str:
-    heading = "".join(f'<th style="text-align:left;padding-right:1.5em">{html.escape(name)}</th>' for name in rows[0])
-    body = "".join("<tr>" + "".join(f'<td style="padding-right:1.5em">{html.escape(text)}</td>' for text in row.values()) + "</tr>" for row in rows)
+    heading = "".join(
+        f'<th style="text-align:left;padding-right:1.5em">{html.escape(name)}</th>'
+        for name in rows[0]
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="padding-right:1.5em">{html.escape(text)}</td>' for text in row.values()
+        )
+        + "</tr>"
+        for row in rows
+    )
     return f"<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _keep(settled: Guess, measured: float, model: float | None) -> None:
-    """Append the guess to the learner's history; a folder that cannot be written costs the history only."""
+    """Append the guess to the learner's history; failing to costs the history only."""
     line = {
         "key": settled.key,
         "guess": settled.value,
@@ -225,7 +303,11 @@ def _kept() -> list[dict[str, Any]]:
             kept.append(json.loads(line))
         except ValueError:
             continue
-    return [entry for entry in kept if isinstance(entry, dict) and {"key", "guess", "measured"} <= entry.keys()]
+    return [
+        entry
+        for entry in kept
+        if isinstance(entry, dict) and {"key", "guess", "measured"} <= entry.keys()
+    ]
 
 
 def history(prefix: str = "") -> None:
@@ -234,7 +316,15 @@ def history(prefix: str = "") -> None:
     Args:
         prefix: Only questions whose key begins so, for example "01.".
     """
-    kept = [entry for entry in _kept() if str(entry["key"]).startswith(prefix) and isinstance(entry["guess"], (int, float))] if runtime.interactive() else []
+    kept = (
+        [
+            entry
+            for entry in _kept()
+            if str(entry["key"]).startswith(prefix) and isinstance(entry["guess"], (int, float))
+        ]
+        if runtime.interactive()
+        else []
+    )
     if not kept:
         print("No guesses kept yet. Answer a prediction in a lecture, then come back.")
         return
@@ -249,7 +339,14 @@ def history(prefix: str = "") -> None:
             for entry in kept
         ]
     )
-    factors = [max(g / m, m / g) for g, m in ((entry["guess"], entry["measured"]) for entry in kept) if g > 0 and m > 0]
+    factors = [
+        max(g / m, m / g)
+        for g, m in ((entry["guess"], entry["measured"]) for entry in kept)
+        if g > 0 and m > 0
+    ]
     if len(factors) >= 4:
         half = len(factors) // 2
-        print(f"Typical factor off: {statistics.median(factors[:half]):.1f} in the first {half}, {statistics.median(factors[-half:]):.1f} in the last {half}.")
+        print(
+            f"Typical factor off: {statistics.median(factors[:half]):.1f} in the first {half}, "
+            f"{statistics.median(factors[-half:]):.1f} in the last {half}."
+        )

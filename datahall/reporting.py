@@ -1,8 +1,11 @@
 """How a notebook shows a measured value: text for the reader, a small JSON record for the machine.
 
-`report` shows a value. `expect` shows a bound and whether it holds: what is compared between runs is the bound's line, what the
-reader sees is the measured value too. `expect_error` shows a failure that is meant. `table` shows a few rows. `Progress` shows
-that long work is alive, and leaves nothing behind. The executed notebook is the record: the runner collects the JSON.
+`report` shows a value. `expect` shows a bound and whether it holds: what is compared between runs
+is the bound's line, what the
+reader sees is the measured value too. `expect_error` shows a failure that is meant. `table` shows a
+few rows. `Progress` shows
+that long work is alive, and leaves nothing behind. The executed notebook is the record: the runner
+collects the JSON.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import contextlib
 import html
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
 from datahall import runtime
@@ -24,7 +27,9 @@ RESULT_SCHEMA = 1
 Item = TypeVar("Item")
 
 
-def report(name: str, value: Any, unit: str = "", *, digits: int = 3, claim: str | None = None) -> None:
+def report(
+    name: str, value: Any, unit: str = "", *, digits: int = 3, claim: str | None = None
+) -> None:
     """Show a value with its unit, and record it.
 
     Args:
@@ -82,19 +87,35 @@ def expect(
         >>> expect("test accuracy", 0.91, at_least=0.98, judge=False, given="epochs ≥ 2")
         test accuracy ≥ 0.98: not judged (only for epochs ≥ 2)
     """
-    bound = {key: _plain(limit) for key, limit in (("at_least", at_least), ("at_most", at_most), ("equal", equal)) if limit is not None}
+    bound = {
+        key: _plain(limit)
+        for key, limit in (("at_least", at_least), ("at_most", at_most), ("equal", equal))
+        if limit is not None
+    }
     if not bound:
-        raise ParameterError(f"expect({name!r}) has no bound. One of at_least, at_most or equal was expected. Use report to show a value only.")
+        raise ParameterError(
+            f"expect({name!r}) has no bound. One of at_least, at_most or equal was expected. Use "
+            "report to show a value only."
+        )
     plain = _plain(value)
     holds = _holds(plain, bound) if judge else None
-    verdict = {True: "yes", False: "no", None: f"not judged (only for {given})" if given else "not judged"}[holds]
+    verdict = {
+        True: "yes",
+        False: "no",
+        None: f"not judged (only for {given})" if given else "not judged",
+    }[holds]
     rule = _rule(name, bound, unit)
     shown = format_quantity(plain, unit, digits)
     line = f"{rule}: {verdict}" if holds is not False else f"{rule}: no, it is {shown}"
-    _show(line, f"{rule}: {verdict} (measured: {shown})", _record(name, plain, unit, claim, bound, holds, given))
+    _show(
+        line,
+        f"{rule}: {verdict} (measured: {shown})",
+        _record(name, plain, unit, claim, bound, holds, given),
+    )
     if holds is False:
         raise BoundError(
-            f"{name} is {shown}; the bound is {rule}. Either the machine was disturbed (run the cell again) or the text above "
+            f"{name} is {shown}; the bound is {rule}. Either the machine was disturbed (run the "
+            "cell again) or the text above "
             "is wrong for these parameters."
         )
 
@@ -120,10 +141,18 @@ def expect_error(*kinds: type[BaseException]) -> Iterator[None]:
         print(f"{type(error).__name__}: {error}")
     else:
         names = " or ".join(kind.__name__ for kind in kinds)
-        raise BoundError(f"The block raised nothing. {names} was expected. Check what the cell shows: it no longer fails.")
+        raise BoundError(
+            f"The block raised nothing. {names} was expected. Check what the cell shows: it no "
+            "longer fails."
+        )
 
 
-def table(rows: Iterable[Mapping[str, Any] | Sequence[Any]], columns: Sequence[str] | None = None, *, digits: int = 3) -> None:
+def table(
+    rows: Iterable[Mapping[str, Any] | Sequence[Any]],
+    columns: Sequence[str] | None = None,
+    *,
+    digits: int = 3,
+) -> None:
     """Show a small table, aligned as text and as a table in the browser.
 
     Args:
@@ -140,30 +169,50 @@ def table(rows: Iterable[Mapping[str, Any] | Sequence[Any]], columns: Sequence[s
     listed = list(rows)
     if columns is None:
         if not listed or not isinstance(listed[0], Mapping):
-            raise ParameterError("table has no headings. Rows as dictionaries, or columns=[…], were expected. Name the columns.")
+            raise ParameterError(
+                "table has no headings. Rows as dictionaries, or columns=[…], were expected. Name "
+                "the columns."
+            )
         columns = list(listed[0])
-    cells = [[row[name] for name in columns] if isinstance(row, Mapping) else list(row) for row in listed]
-    written = [[value if isinstance(value, str) else format_number(_plain(value), digits) for value in row] for row in cells]
-    right = [all(not isinstance(row[k], str) for row in cells) and bool(cells) for k in range(len(columns))]
-    widths = [max(len(text) for text in [name, *(row[k] for row in written)]) for k, name in enumerate(columns)]
+    cells = [
+        [row[name] for name in columns] if isinstance(row, Mapping) else list(row) for row in listed
+    ]
+    written = [
+        [value if isinstance(value, str) else format_number(_plain(value), digits) for value in row]
+        for row in cells
+    ]
+    right = [
+        all(not isinstance(row[k], str) for row in cells) and bool(cells)
+        for k in range(len(columns))
+    ]
+    widths = [
+        max(len(text) for text in [name, *(row[k] for row in written)])
+        for k, name in enumerate(columns)
+    ]
 
     def aligned(texts: Sequence[str]) -> str:
-        return "  ".join(t.rjust(w) if r else t.ljust(w) for t, w, r in zip(texts, widths, right, strict=True)).rstrip()
+        return "  ".join(
+            t.rjust(w) if r else t.ljust(w) for t, w, r in zip(texts, widths, right, strict=True)
+        ).rstrip()
 
     def markup(tag: str, texts: Sequence[str]) -> str:
         return "".join(
-            f'<{tag} style="text-align:{"right" if r else "left"}">{html.escape(t)}</{tag}>' for t, r in zip(texts, right, strict=True)
+            f'<{tag} style="text-align:{"right" if r else "left"}">{html.escape(t)}</{tag}>'
+            for t, r in zip(texts, right, strict=True)
         )
 
     body = "".join(f"<tr>{markup('td', row)}</tr>" for row in written)
-    markup_table = f'<table><thead><tr>{markup("th", columns)}</tr></thead><tbody>{body}</tbody></table>'
+    markup_table = (
+        f"<table><thead><tr>{markup('th', columns)}</tr></thead><tbody>{body}</tbody></table>"
+    )
     _display("\n".join(aligned(row) for row in [list(columns), *written]), markup_table, None)
 
 
 class Progress:
-    """Shows how far long work has come, while a person reads along; silent and without a trace otherwise.
+    """Shows a reader how far long work has come; silent and without a trace otherwise.
 
-    Use it as a context manager: `with Progress("training", total=938) as bar: … bar.update(step, "loss 0.21")`.
+    Use it as a context manager: `with Progress("training", total=938) as bar: … bar.update(step,
+    "loss 0.21")`.
 
     Args:
         label: What is being done.
@@ -188,16 +237,26 @@ class Progress:
     def update(self, done: int, note: str = "") -> None:
         """Show that `done` steps are done; redraws at most five times a second."""
         now = time.perf_counter()
-        if not runtime.interactive() or (self._handle is not None and now - self._last < 0.2 and done != self.total):
+        if not runtime.interactive() or (
+            self._handle is not None and now - self._last < 0.2 and done != self.total
+        ):
             return
         self._last = now
         from IPython.display import display
 
         elapsed = now - self._begin
         of = f"{done} of {self.total}" if self.total else str(done)
-        left = f", about {format_duration(elapsed / done * (self.total - done))} left" if self.total and done and elapsed > 1 else ""
+        left = (
+            f", about {format_duration(elapsed / done * (self.total - done))} left"
+            if self.total and done and elapsed > 1
+            else ""
+        )
         line = f"{self.label}: {of}, {format_duration(elapsed)}{left}{'; ' + note if note else ''}"
-        bar = f'<progress value="{done}" max="{self.total or 1}" aria-label="{html.escape(self.label)}"></progress> {html.escape(line)}'
+        label = html.escape(self.label)
+        bar = (
+            f'<progress value="{done}" max="{self.total or 1}" aria-label="{label}"></progress> '
+            f"{html.escape(line)}"
+        )
         data = {"text/plain": line, "text/html": bar}
         if self._handle is None:
             self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
@@ -212,7 +271,7 @@ def progress(items: Iterable[Item], label: str, total: int | None = None) -> Ite
         >>> [item * 2 for item in progress([1, 2, 3], "doubling")]
         [2, 4, 6]
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(label, total) as bar:
         for done, item in enumerate(items):
@@ -230,7 +289,10 @@ def _plain(value: Any) -> Any:
         return _plain(value.item())
     if isinstance(value, (list, tuple)):
         return str(value)
-    raise ParameterError(f"The value {value!r} is a {type(value).__name__}. One number, text or truth value was expected. Report its parts one by one.")
+    raise ParameterError(
+        f"The value {value!r} is a {type(value).__name__}. One number, text or truth value was "
+        "expected. Report its parts one by one."
+    )
 
 
 def _holds(value: Any, bound: Mapping[str, Any]) -> bool:
@@ -244,18 +306,31 @@ def _holds(value: Any, bound: Mapping[str, Any]) -> bool:
 def _rule(name: str, bound: Mapping[str, Any], unit: str) -> str:
     if "equal" in bound:
         return f"{name} = {_bound_text(bound['equal'], unit)}"
+    low, high = (_bound_text(bound.get(key), unit) for key in ("at_least", "at_most"))
     if "at_least" in bound and "at_most" in bound:
-        return f"{_bound_text(bound['at_least'], unit)} ≤ {name} ≤ {_bound_text(bound['at_most'], unit)}"
-    return f"{name} ≥ {_bound_text(bound['at_least'], unit)}" if "at_least" in bound else f"{name} ≤ {_bound_text(bound['at_most'], unit)}"
+        return f"{low} ≤ {name} ≤ {high}"
+    return f"{name} ≥ {low}" if "at_least" in bound else f"{name} ≤ {high}"
 
 
 def _bound_text(value: Any, unit: str) -> str:
-    number = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    number = (
+        f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
     return f"{number} {unit}".strip()
 
 
 def _record(
-    name: str, value: Any, unit: str, claim: str | None, bound: Mapping[str, Any] | None = None, holds: bool | None = None, given: str = ""
+    name: str,
+    value: Any,
+    unit: str,
+    claim: str | None,
+    bound: Mapping[str, Any] | None = None,
+    holds: bool | None = None,
+    given: str = "",
 ) -> dict[str, Any]:
     finite = value if not isinstance(value, float) or math.isfinite(value) else str(value)
     return {
@@ -271,8 +346,13 @@ def _record(
 
 
 def _show(line: str, shown: str, record: Mapping[str, Any]) -> None:
-    color = {True: "#00694e", False: "#a63c00"}.get(record["holds"], "inherit") if record["bound"] else "inherit"
-    markup = f'<div class="datahall-result" style="font-family:var(--jp-code-font-family,monospace);color:{color}">{html.escape(shown)}</div>'
+    color = (
+        {True: "#00694e", False: "#a63c00"}.get(record["holds"], "inherit")
+        if record["bound"]
+        else "inherit"
+    )
+    style = f"font-family:var(--jp-code-font-family,monospace);color:{color}"
+    markup = f'<div class="datahall-result" style="{style}">{html.escape(shown)}</div>'
     _display(line, markup, record)
 
 
@@ -295,5 +375,5 @@ def _in_kernel() -> bool:
         return False
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     return shell is not None and hasattr(shell, "kernel")

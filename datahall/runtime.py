@@ -1,7 +1,9 @@
-"""The machine: a reproducible start, a stopwatch that can be trusted, and the limits of this computer.
+"""The machine: a reproducible start, a stopwatch to trust, and the limits of this computer.
 
-Read `start` first (every notebook calls it), then `measure`, then `peak`. TensorFlow is never imported here:
-what it reads from the environment is set before it is imported, and it is seeded right after, by an import hook.
+Read `start` first (every notebook calls it), then `measure`, then `peak`. TensorFlow is never
+imported here:
+what it reads from the environment is set before it is imported, and it is seeded right after, by an
+import hook.
 """
 
 from __future__ import annotations
@@ -30,17 +32,28 @@ import psutil
 from datahall import state
 from datahall.errors import DataError, ParameterError
 
-_GREETINGS = ("before absl::InitializeLog()", "oneDNN custom operations are on", "This TensorFlow binary is optimized", "To enable the following instructions")
+_GREETINGS = (
+    "before absl::InitializeLog()",
+    "oneDNN custom operations are on",
+    "This TensorFlow binary is optimized",
+    "To enable the following instructions",
+)
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 def start(
-    seed: int = 0, *, devices: int | None = None, threads: int | None = None, deterministic: bool = True
+    seed: int = 0,
+    *,
+    devices: int | None = None,
+    threads: int | None = None,
+    deterministic: bool = True,
 ) -> None:
     """Make the rest of this notebook repeatable, and quiet. Call it before TensorFlow is imported.
 
-    Sets the log level, the number of threads and determinism in the environment, seeds `random` and NumPy, and sees to
-    it that TensorFlow and Keras are seeded when they are imported. Figures show their description. Prints nothing.
+    Sets the log level, the number of threads and determinism in the environment, seeds `random` and
+    NumPy, and sees to
+    it that TensorFlow and Keras are seeded when they are imported. Figures show their description.
+    Prints nothing.
 
     Args:
         seed: The seed of every random generator, from 0 to 2**32 - 1.
@@ -49,7 +62,8 @@ def start(
         deterministic: Refuse operations whose result depends on the order of threads.
 
     Raises:
-        ParameterError: The seed, devices or threads are out of range, or TensorFlow is already there and `devices` asked for.
+        ParameterError: The seed, devices or threads are out of range, or TensorFlow is already
+            there and `devices` asked for.
     """
     _check_start(seed, devices, threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -58,13 +72,15 @@ def start(
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 (the global generator is what notebooks and old libraries use)
+    np.random.seed(seed)
     _SeedOnImport.settings = (seed, devices)
     if not any(isinstance(finder, _SeedOnImport) for finder in sys.meta_path):
         sys.meta_path.insert(0, _SeedOnImport())
     _seed_frameworks()
     if os.environ.get("DATAHALL_OFFLINE_GUARD") == "1":
-        from datahall.course import guard  # the one place that refuses sockets; only tests set the variable
+        from datahall.course import (
+            guard,
+        )  # the one place that refuses sockets; only tests set the variable
 
         guard.install()
     if "IPython" in sys.modules:
@@ -75,10 +91,16 @@ def start(
 
 def _check_start(seed: int, devices: int | None, threads: int | None) -> None:
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise ParameterError(f"seed is {seed!r}. A whole number from 0 to 4294967295 was expected. Choose one, for example 0.")
+        raise ParameterError(
+            f"seed is {seed!r}. A whole number from 0 to 4294967295 was expected. Choose one, for "
+            "example 0."
+        )
     for name, value in (("devices", devices), ("threads", threads)):
         if value is not None and (not isinstance(value, int) or value < 1):
-            raise ParameterError(f"{name} is {value!r}. A whole number of at least 1, or None, was expected. Leave it out to use all.")
+            raise ParameterError(
+                f"{name} is {value!r}. A whole number of at least 1, or None, was expected. Leave "
+                "it out to use all."
+            )
     if devices is not None and "tensorflow" in sys.modules:
         raise ParameterError(
             f"devices is {devices}, but TensorFlow is already imported and its devices are fixed. "
@@ -123,7 +145,7 @@ class _SeedOnImport(importlib.abc.MetaPathFinder):
 
 @contextlib.contextmanager
 def _without_greetings() -> Iterator[None]:
-    """Keep the lines that TensorFlow's C++ part always writes on import out of the notebook; pass on all others.
+    """Drop the lines that TensorFlow always writes on import; pass on all others.
 
     TF_CPP_MIN_LOG_LEVEL does not reach them: they are logged before the log is set up.
     """
@@ -153,7 +175,8 @@ def _seed_frameworks() -> None:
         if devices is not None:
             config = tensorflow.config
             config.set_logical_device_configuration(
-                config.list_physical_devices("CPU")[0], [config.LogicalDeviceConfiguration()] * devices
+                config.list_physical_devices("CPU")[0],
+                [config.LogicalDeviceConfiguration()] * devices,
             )
             _SeedOnImport.settings = (seed, None)
         tensorflow.random.set_seed(seed)
@@ -162,7 +185,7 @@ def _seed_frameworks() -> None:
 
 
 def interactive() -> bool:
-    """Tell whether a person reads along: a kernel started by a Jupyter server, and not declared headless."""
+    """Tell whether a person reads along: a Jupyter server's kernel, not declared headless."""
     return bool(os.environ.get("JPY_SESSION_NAME")) and not os.environ.get("DATAHALL_HEADLESS")
 
 
@@ -170,13 +193,15 @@ def cpu_model() -> str:
     """Return the processor's name as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
 
 def cpu_flags() -> list[str]:
-    """Return the processor's instruction sets that matter here; empty where the system does not tell."""
+    """Return the instruction sets that matter here; empty where the system does not tell."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         flags = next(line for line in lines if line.startswith("flags")).split()
@@ -191,7 +216,7 @@ def cores() -> int:
 
 
 def fingerprint() -> dict[str, Any]:
-    """Return the facts of this machine that a measured value depends on, without any name of user or host."""
+    """Return the facts that a measured value depends on, without names of user or host."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {}
@@ -219,7 +244,7 @@ class Timing:
 
     @property
     def best_s(self) -> float:
-        """The least time: the run that was disturbed least, and the figure to set beside a model."""
+        """The least time: the run disturbed least, and the figure to set beside a model."""
         return min(self.runs)
 
     @property
@@ -228,7 +253,9 @@ class Timing:
         return statistics.median(self.runs)
 
 
-def measure(function: Callable[[], object], *, repeat: int = 5, warmup: int = 1, at_most_s: float = 2.0) -> Timing:
+def measure(
+    function: Callable[[], object], *, repeat: int = 5, warmup: int = 1, at_most_s: float = 2.0
+) -> Timing:
     """Time a function several times, after running it once unmeasured.
 
     Args:
@@ -258,8 +285,10 @@ class Peak:
     """The limits of this machine, as measured on it.
 
     Attributes:
-        flop_per_s: Best rate of a float32 matrix product, in operations a second (a multiply-add counts as two).
-        bytes_per_s: Best rate of a copy larger than the caches, bytes read plus bytes written, a second.
+        flop_per_s: Best rate of a float32 matrix product, in operations a second (a multiply-add
+            counts as two).
+        bytes_per_s: Best rate of a copy larger than the caches, bytes read plus bytes written, a
+            second.
         load: The machine's load average when it was measured.
     """
 
@@ -269,14 +298,15 @@ class Peak:
 
     @property
     def balance(self) -> float:
-        """Operations a byte at which both limits are reached together: the ridge of the roofline."""
+        """Operations a byte at which both limits meet: the ridge of the roofline."""
         return self.flop_per_s / self.bytes_per_s
 
 
 def peak(*, refresh: bool = False) -> Peak:
     """Return what this machine can do at best: the ceiling for every "share of the limit".
 
-    Measured once, in about a second, and kept in the user's data folder with the processor's name and its cores. A value
+    Measured once, in about a second, and kept in the user's data folder with the processor's name
+    and its cores. A value
     that was taken on a busy machine is measured again, and the better one kept.
     """
     file = state.data_folder() / "cache" / "peak.json"
@@ -290,11 +320,11 @@ def peak(*, refresh: bool = False) -> Peak:
         return old
     new = _measure_peak()
     if old is not None:
-        new = Peak(max(new.flop_per_s, old.flop_per_s), max(new.bytes_per_s, old.bytes_per_s), new.load)
-    try:
+        new = Peak(
+            max(new.flop_per_s, old.flop_per_s), max(new.bytes_per_s, old.bytes_per_s), new.load
+        )
+    with contextlib.suppress(DataError):  # a folder that cannot be written costs a second next time
         state.write_atomically(file, json.dumps(kept | {key: asdict(new)}, indent=1))
-    except DataError:
-        pass  # a folder that cannot be written costs a second next time, nothing else
     return new
 
 

@@ -1,7 +1,9 @@
 """Where Datahall keeps what it makes: the user's data folder, and how a file gets there whole.
 
-Nothing is ever written into the repository by a notebook. One function, `data_folder`, knows the place. A file
-appears by renaming, so a reader sees the old one or the new one and never a half; a thing that takes long is made
+Nothing is ever written into the repository by a notebook. One function, `data_folder`, knows the
+place. A file
+appears by renaming, so a reader sees the old one or the new one and never a half; a thing that
+takes long is made
 by one process under a lock, while the others wait.
 """
 
@@ -20,7 +22,7 @@ from datahall.errors import DataError
 
 
 def data_folder() -> Path:
-    """Return the user's data folder: `DATAHALL_HOME` if it is set, else the system's usual place."""
+    """Return the user's data folder: `DATAHALL_HOME`, else the system's usual place."""
     home = os.environ.get("DATAHALL_HOME")
     return Path(home).expanduser() if home else user_data_path("datahall", appauthor=False)
 
@@ -36,7 +38,8 @@ def folder(*names: str) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"The folder {path} cannot be made ({error.strerror or error}). Datahall keeps results there. "
+            f"The folder {path} cannot be made ({error.strerror or error}). Datahall keeps results "
+            "there. "
             "Set DATAHALL_HOME to a folder that you may write."
         ) from error
     return path
@@ -62,13 +65,14 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
             file.flush()
             os.fsync(file.fileno())
         mode = 0o666 & ~_umask()
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
         raise DataError(
-            f"{path} cannot be written ({error.strerror or error}). Free some space or choose another folder "
+            f"{path} cannot be written ({error.strerror or error}). Free some space or choose "
+            "another folder "
             "(DATAHALL_HOME, or --output-dir); what stood there before is unharmed."
         ) from error
     return path
@@ -93,16 +97,18 @@ def made_once(path: Path, make: Callable[[Path], None], *, wait_s: float = 600) 
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=wait_s):
             if not path.exists():
                 make(temporary)
-                os.replace(temporary, path)
+                temporary.replace(path)
     except Timeout as error:
         raise DataError(
-            f"{path} is being made by another process for more than {wait_s:.0f} s. Wait for it, or stop it and try again."
+            f"{path} is being made by another process for more than {wait_s:.0f} s. Wait for it, "
+            "or stop it and try again."
         ) from error
     except DataError:
         raise
     except OSError as error:
         raise DataError(
-            f"{path} cannot be written ({error.strerror or error}). Free some space, or set DATAHALL_HOME to another folder."
+            f"{path} cannot be written ({error.strerror or error}). Free some space, or set "
+            "DATAHALL_HOME to another folder."
         ) from error
     finally:
         if temporary.is_dir():

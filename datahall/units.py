@@ -22,7 +22,7 @@ PREFIXES = {-9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Write a number with a fixed count of significant digits, without an exponent where one can read it.
+    """Write a number with so many significant digits, without an exponent where possible.
 
     Args:
         value: The number. Integers are written in full, with thousands separated.
@@ -40,7 +40,7 @@ def format_number(value: float, digits: int = 3) -> str:
     """
     if isinstance(value, (bool, str)):
         return str(value)
-    if isinstance(value, int) or float(value).is_integer() and abs(value) < 1e15 and value != 0:
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15 and value != 0):
         return f"{int(value):,}"
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
@@ -94,7 +94,9 @@ def format_duration(seconds: float) -> str:
         '2 h 1 min'
     """
     if not seconds >= 0:
-        raise UnitError(f"seconds is {seconds}. A duration is zero or more. Check the two clocks it came from.")
+        raise UnitError(
+            f"seconds is {seconds}. A duration is zero or more. Check the two clocks it came from."
+        )
     if seconds < 60:
         return f"{seconds:.1f} s"
     if seconds < 3600:
