@@ -44,7 +44,7 @@ def format_number(value: float, digits: int = 3) -> str:
         return f"{int(value):,}"
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
-    magnitude = math.floor(math.log10(abs(value)))
+    magnitude = _magnitude(value, digits)
     if magnitude < -4 or magnitude > 14:
         return f"{value:.{digits - 1}g}" if digits > 1 else f"{value:.0e}"
     return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
@@ -70,13 +70,18 @@ def format_quantity(value: float, unit: str = "", digits: int = 3) -> str:
     """
     number = float(value) if not isinstance(value, (bool, str)) else value
     if unit in PREFIXED and isinstance(number, float) and math.isfinite(number) and number != 0:
-        exponent = 3 * math.floor(math.log10(abs(number) * (1 + 1e-12)) / 3)
+        exponent = 3 * (_magnitude(number, digits) // 3)
         lowest = 0 if unit in ("B", "FLOP", "FLOP/B") else -9
         exponent = min(max(exponent, lowest), 15)
         scaled = number / 10.0**exponent
-        written = f"{scaled:.{max(0, digits - 1 - math.floor(math.log10(abs(scaled))))}f}"
+        written = f"{scaled:.{max(0, digits - 1 - _magnitude(scaled, digits))}f}"
         return f"{written} {PREFIXES[exponent]}{unit}"
     return f"{format_number(value, digits)} {unit}".strip()
+
+
+def _magnitude(value: float, digits: int) -> int:
+    """Return the power of ten of the leading digit, after rounding to so many digits."""
+    return math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
 
 
 def format_duration(seconds: float) -> str:

@@ -1,0 +1,95 @@
+"""A guess: asked, locked, kept, revealed; and passed over where nobody reads along."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from datahall import predictions
+from datahall.errors import ParameterError
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A learner in JupyterLab, with a data folder of his own."""
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
+    monkeypatch.delenv("DATAHALL_HEADLESS", raising=False)
+    monkeypatch.setenv("DATAHALL_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_without_a_reader_the_guess_is_none_and_the_notebook_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = predictions.guess("01.x", "How many?", unit="FLOP")
+    asked.reveal(2e9, model=1e9)
+    assert asked.value is None
+    shown = capsys.readouterr().out
+    assert "How many? No guess: nobody reads along." in shown
+    assert "your guess  none" in shown
+    assert "2.00 GFLOP" in shown
+    assert "2.0 times too low" in shown
+
+
+def test_a_reveal_is_locked_until_the_question_is_settled(
+    reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    asked = predictions.guess("01.x", "How many?")
+    asked.reveal(100.0)
+    place = shown[-1]
+    assert place.value.startswith("Locked.")  # type: ignore[attr-defined]
+    asked.lock_in(50.0)
+    assert "2.0 times too low" in place.value  # type: ignore[attr-defined]
+    asked.lock_in(100.0)
+    assert asked.value == 50.0, "a settled guess stays"
+    (line,) = (reader / "guesses.jsonl").read_text().splitlines()
+    assert json.loads(line)["guess"] == 50.0
+
+
+def test_the_form_refuses_what_is_no_number_and_locks_what_is(
+    reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    asked = predictions.guess("01.x", "How many?", low=0, high=100)
+    _, row, word = shown[0].children  # type: ignore[attr-defined]
+    field, lock, skip = row.children
+    field.value = "many"
+    lock.click()
+    assert "is not a number" in word.value
+    assert not asked.settled
+    field.value = "101"
+    lock.click()
+    assert "cannot be" in word.value
+    field.value = "42"
+    lock.click()
+    assert asked.value == 42
+    assert lock.disabled
+    assert skip.disabled
+
+
+def test_history_passes_over_damaged_lines_and_shows_the_rest(
+    reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"key": "01.x", "guess": 2.0, "measured": 1.0, "unit": "s"}
+    (reader / "guesses.jsonl").write_text(json.dumps(good) + "\n{half a li\n42\n")
+    predictions.history()
+    assert "2.0 times too high" in capsys.readouterr().out
+
+
+def test_history_shows_how_the_feeling_for_numbers_has_changed(
+    reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guesses = [8.0, 4.0, 2.0, 1.0]
+    lines = [json.dumps({"key": "q", "guess": g, "measured": 1.0}) for g in guesses]
+    (reader / "guesses.jsonl").write_text("\n".join(lines))
+    predictions.history()
+    assert "6.0 in the first 2, 1.5 in the last 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1..2", "nan", "inf", "k"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(ParameterError, match="is not a number"):
+        predictions.parse_number(text)
