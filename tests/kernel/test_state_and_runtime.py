@@ -78,9 +78,9 @@ def test_start_refuses_a_seed_that_numpy_cannot_take(seed: object) -> None:
 
 def test_start_makes_numpy_repeat() -> None:
     runtime.start(seed=3)
-    first = np.random.random()  # noqa: NPY002
+    first = np.random.random()
     runtime.start(seed=3)
-    assert first == np.random.random()  # noqa: NPY002
+    assert first == np.random.random()
 
 
 def test_logical_devices_and_seeds_reach_keras_imported_later() -> None:
