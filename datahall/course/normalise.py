@@ -1,7 +1,7 @@
-"""One notebook, one form: what an editor or a kernel leaves behind is dropped, so that a diff shows only what changed.
+"""One notebook, one form: a diff shows what changed, and nothing that an editor or a kernel left.
 
-Outputs and the sequential execution counts stay: nbval compares nothing in a notebook without them (decision 0025).
-In solutions and labs the metadata of nbgrader are derived from the cell ids, so nobody writes them by hand.
+Outputs and the sequential execution counts stay: nbval compares nothing in a notebook without them
+(decision 0025). In solutions the metadata of nbgrader are derived from the cell ids.
 
 Reading order: `normalise` (one notebook), `nbgrader_metadata` (one cell), `fix` (one file).
 """
@@ -17,7 +17,10 @@ from typing import Any, Literal, cast
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.notebooknode import from_dict
+from nbformat.reader import NotJSONError
 
+from datahall.course.exits import InputError
 from datahall.errors import CourseError
 from datahall.state import write_atomically
 
@@ -25,7 +28,11 @@ Kind = Literal["lecture", "solution", "lab"]
 
 FOLDERS: dict[str, Kind] = {"notebooks": "lecture", "solutions": "solution", "labs": "lab"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-KEPT = {"lecture": {"tags"}, "solution": {"tags"}, "lab": {"tags", "nbgrader", "deletable", "editable"}}
+KEPT: dict[Kind, set[str]] = {
+    "lecture": {"tags"},
+    "solution": {"tags"},
+    "lab": {"tags", "nbgrader", "deletable", "editable"},
+}
 EXERCISE = re.compile(r"exercise-\d\d-\d+")
 CHECK = re.compile(r"check-\d\d-\d+")
 
@@ -50,20 +57,25 @@ def read(path: Path) -> NotebookNode:
     """Read a notebook as format 4.
 
     Raises:
-        CourseError: The file is missing or is no notebook.
+        InputError: The file is missing or is no notebook.
     """
     try:
-        return nbformat.read(str(path), as_version=4)
+        found = nbformat.read(str(path), as_version=4)  # type: ignore[no-untyped-call]
     except FileNotFoundError as error:
-        raise CourseError(f"{path} does not exist. Expected a notebook (.ipynb). Check the path.") from error
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise CourseError(f"{path} is not a notebook ({reason}). Expected JSON in Jupyter's format 4.") from error
+        raise InputError(f"{path} does not exist. A notebook (.ipynb) was expected.") from error
+    except (NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+        reason = (str(error).splitlines() or [""])[0][:80]
+        raise InputError(
+            f"{path} is not a notebook ({reason}). JSON in Jupyter's format 4 was expected. "
+            "Save it again in JupyterLab, or take it from version control."
+        ) from error
+    return cast(NotebookNode, found)
 
 
 def text_of(nb: NotebookNode) -> str:
-    """Return the bytes on disk of a notebook: indented by one, keys sorted, one newline at the end."""
-    return cast(str, nbformat.writes(nb, version=4)).rstrip("\n") + "\n"
+    """Return a notebook as it stands on the disk: sorted keys, one newline at the end."""
+    text = nbformat.writes(nb, version=4)  # type: ignore[no-untyped-call]
+    return cast(str, text).rstrip("\n") + "\n"
 
 
 def normalise(nb: NotebookNode, kind: Kind = "lecture") -> NotebookNode:
@@ -71,22 +83,27 @@ def normalise(nb: NotebookNode, kind: Kind = "lecture") -> NotebookNode:
 
     Args:
         nb: A notebook of format 4; it is not changed.
-        kind: Labs keep the metadata that the builder gave them; solutions get theirs from their cell ids.
+        kind: Labs keep the metadata that the builder gave them; solutions get theirs from their
+            cell ids.
 
     Raises:
         CourseError: A check cell of a solution does not name a check of the package.
     """
     result = deepcopy(nb)
     for cell in result.cells:
-        kept = {key: value for key, value in cell.metadata.items() if key in KEPT[kind] and value not in ([], {}, None)}
+        kept = {
+            key: value
+            for key, value in cell.metadata.items()
+            if key in KEPT[kind] and value not in ([], {}, None)
+        }
         if kind == "solution":
             kept |= nbgrader_metadata(cell, result)
-        cell.metadata = nbformat.from_dict(kept)
-        cell.source = "\n".join(line.rstrip() for line in cell.source.strip("\n").split("\n"))
-        cell.pop("attachments", None) if not cell.get("attachments") else None
+        cell.metadata = _node(kept)
+        cell.source = cell.source.strip("\n")
         if cell.cell_type == "code":
-            cell.outputs = [] if "widget" in kept.get("tags", []) else _joined_streams(cell.outputs)
-    result.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+            shown = [] if "widget" in kept.get("tags", []) else cell.outputs
+            cell.outputs = _joined_streams(shown)
+    result.metadata = _node({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     result.nbformat, result.nbformat_minor = 4, 5
     return result
 
@@ -94,33 +111,41 @@ def normalise(nb: NotebookNode, kind: Kind = "lecture") -> NotebookNode:
 def nbgrader_metadata(cell: NotebookNode, nb: NotebookNode) -> dict[str, Any]:
     """Return nbgrader's metadata for one cell of a solution, from its id.
 
-    `exercise-01-1` is a solution cell, `check-01-1` a locked test cell with the points of its check; other cells get none.
+    `exercise-01-1` is a solution cell, `check-01-1` a locked test cell with the points of its
+    check; other cells get none.
 
     Raises:
         CourseError: The check cell does not call a check of the package.
     """
     facts: dict[str, Any] = {"grade_id": cell.id, "schema_version": 3, "task": False}
     if cell.cell_type == "code" and EXERCISE.fullmatch(cell.id):
-        return {"nbgrader": facts | {"grade": False, "locked": False, "solution": True}}
-    if cell.cell_type == "code" and CHECK.fullmatch(cell.id):
+        facts |= {"grade": False, "locked": False, "solution": True}
+    elif cell.cell_type == "code" and CHECK.fullmatch(cell.id):
         points = check_of(cell, nb).points
-        return {"nbgrader": facts | {"grade": True, "locked": True, "solution": False, "points": points}}
-    return {}
+        facts |= {"grade": True, "locked": True, "solution": False, "points": points}
+    else:
+        return {}
+    return {"nbgrader": facts}
 
 
 def check_of(cell: NotebookNode, nb: NotebookNode) -> Any:
     """Return the check that a check cell calls, e.g. `datahall.convolution.checks.output_size`.
 
     Raises:
-        CourseError: The cell is not one call `checks.name(answer)`, or the package has no such check.
+        CourseError: The cell is no such call, or the package has no such check.
     """
     call = re.fullmatch(r"checks\.(\w+)\((\w+)\)", cell.source.strip())
     if call is None:
-        raise CourseError(f"cell {cell.id} is {cell.source!r}. Expected one line, checks.name(answer), and nothing else.")
+        raise CourseError(
+            f"cell {cell.id} is {cell.source!r}. The one line checks.name(name) was expected."
+        )
     module = _checks_module(nb)
     check = getattr(importlib.import_module(module), call[1], None)
     if not hasattr(check, "points"):
-        raise CourseError(f"cell {cell.id} calls checks.{call[1]}, but {module} has no such check. Add it there or mend the name.")
+        raise CourseError(
+            f"cell {cell.id} calls checks.{call[1]}, but {module} has no such check. "
+            "Add it there, or mend the name."
+        )
     return check
 
 
@@ -140,15 +165,23 @@ def fix(path: Path, *, write: bool = True) -> bool:
     return True
 
 
+def _node(values: dict[str, Any]) -> NotebookNode:
+    return cast(NotebookNode, from_dict(values))  # type: ignore[no-untyped-call]
+
+
 def _checks_module(nb: NotebookNode) -> str:
     """Return the module that the notebook imports as `checks`."""
     for cell in nb.cells:
         if cell.cell_type != "code" or "import checks" not in cell.source:
             continue
         for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.ImportFrom) and any(name.name == "checks" for name in node.names):
+            if isinstance(node, ast.ImportFrom) and any(
+                name.name == "checks" for name in node.names
+            ):
                 return f"{node.module}.checks"
-    raise CourseError("no cell imports checks. Expected a line such as: from datahall.convolution import checks")
+    raise CourseError(
+        "no cell imports checks. Import them: `from datahall.convolution import checks`."
+    )
 
 
 def _joined_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
@@ -156,7 +189,7 @@ def _joined_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     joined: list[NotebookNode] = []
     for output in outputs:
         last = joined[-1] if joined else None
-        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+        if last and output.output_type == "stream" and output.name == last.get("name"):
             last.text += output.text
         else:
             joined.append(output)
