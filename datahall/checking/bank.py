@@ -1,4 +1,4 @@
-"""The answers that learners give: right ones written differently, and typical wrong ones with the idea each reveals."""
+"""Answers that learners give: right ones, and typical wrong ones with the idea each reveals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class Wrong:
 
     Args:
         answer: What a learner might write, runnable.
-        says: The sentence that the check says to whoever wrote it: what to do, or which question to ask oneself.
+        says: The sentence that the check says to whoever wrote it: what to do, or which question to
+            ask oneself.
         idea: The misunderstanding it reveals, for instructors: "counts gaps, not posts".
     """
 
@@ -24,7 +25,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Bank:
-    """The answers of one exercise: at least two right ones and at least three wrong ones (tested)."""
+    """The answers of one exercise: at least two right and three wrong ones (tested)."""
 
     right: Sequence[Callable[..., Any]]
     wrong: Sequence[Wrong]

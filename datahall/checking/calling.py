@@ -1,8 +1,9 @@
-"""Call a learner's answer so that nothing it does can stop the notebook: everything becomes an `Outcome`.
+"""Call a learner's answer so that nothing it does stops the notebook: all becomes an `Outcome`.
 
-A timer ends what runs too long, prints are captured and cut, `input` and `sys.exit` are caught, arguments are copied and
-compared afterwards, and the state of the process (seeds, NumPy's error state, folder, output) is put back. A timer can't
-end a loop inside a C function; `datahall.checking.child` can, where a process can be forked.
+A timer ends what runs too long, prints are captured and cut, `input` and `sys.exit` are caught,
+arguments are copied and compared afterwards, and the state of the process (seeds, NumPy's error
+state, folder, output) is put back. A timer can't end a loop inside a C function;
+`datahall.checking.child` can, where a process can be forked.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NoReturn
 
@@ -30,17 +32,18 @@ import numpy as np
 
 from datahall.checking.comparing import difference
 
-Kind = Literal["value", "raised", "unanswered", "time", "exit", "input", "flood", "memory", "recursion"]
+Kind = Literal[
+    "value", "raised", "unanswered", "time", "exit", "input", "flood", "memory", "recursion"
+]
 PRINT_LIMIT = 100_000  # characters; more is a flood
 PRINT_KEPT = 400
-PATIENCE = 3  # a call may take this many times its CPU seconds in real ones: other people use the machine too
+PATIENCE = 3  # times its CPU seconds a call may take in real ones: others use the machine too
 
 
 class Halt(BaseException):
-    """Ends an answer from outside; not an `Exception`, so that the answer's own `except Exception` lets it through."""
+    """Ends an answer from outside; no `Exception`, so `except Exception` lets it through."""
 
     def __init__(self, kind: Kind) -> None:
-        """Remember why."""
         super().__init__(kind)
         self.kind: Kind = kind
 
@@ -81,62 +84,86 @@ class _Capture(io.TextIOBase):
         return len(text)
 
 
-def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, seconds: float = 5.0) -> Outcome:
-    """Call a function with copies of its arguments and report what became of it; only Ctrl-C gets out.
+def call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    seconds: float = 5.0,
+    own: str | None = None,
+) -> Outcome:
+    """Call a function with copies of its arguments, report what became of it; only Ctrl-C gets out.
 
     Args:
         function: The learner's answer, or anything else that is called.
         args: Positional arguments; copied.
         kwargs: Keyword arguments; copied.
         seconds: CPU seconds after which the call is ended (three times as many real ones).
+        own: The file that holds the learner's code; by default the function's.
     """
-    given_args, given_kwargs = _copied(args), _copied(dict(kwargs))
+    given_args, given_kwargs = tuple(_copied(list(args))), _copied(dict(kwargs))
     capture = _Capture()
     with warnings.catch_warnings(), _redirected(capture):
         warnings.simplefilter("default")
         outcome = _attempt(function, given_args, given_kwargs, seconds)
+    if outcome.error is not None:
+        own = own or source_file(function)
+        outcome.where = _where(outcome.error, own)
+        if outcome.kind == "unanswered" and not _raised_in(outcome.error, own):
+            outcome.kind = "raised"
     outcome.printed = capture.kept
     names = _names(function, len(args))
     before = dict(zip(names, args, strict=False)) | dict(kwargs)
     outcome.arguments = dict(zip(names, given_args, strict=False)) | given_kwargs
-    outcome.changed = tuple(name for name in before if _was_changed(before[name], outcome.arguments[name]))
+    outcome.changed = tuple(
+        name for name in before if _was_changed(before[name], outcome.arguments[name])
+    )
     return outcome
 
 
-def _attempt(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seconds: float) -> Outcome:
+def _attempt(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seconds: float
+) -> Outcome:
     try:
         with _timer(seconds):
             return Outcome("value", function(*args, **kwargs))
     except Halt as halt:
-        return Outcome(halt.kind, error=halt, where=_where(halt, function))
+        return Outcome(halt.kind, error=halt)
     except NotImplementedError as error:
-        return Outcome("unanswered" if _is_own(error, function) else "raised", error=error, where=_where(error, function))
+        return Outcome("unanswered", error=error)
     except RecursionError as error:
-        return Outcome("recursion", error=error, where=_where(error, function))
+        return Outcome("recursion", error=error)
     except MemoryError as error:
-        return Outcome("memory", error=error, where=_where(error, function))
+        return Outcome("memory", error=error)
     except SystemExit as error:
-        return Outcome("exit", error=error, where=_where(error, function))
+        return Outcome("exit", error=error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a learner's code raises is an answer to report
-        return Outcome("raised", error=error, where=_where(error, function))
+        return Outcome("raised", error=error)
 
 
 @contextlib.contextmanager
 def _timer(seconds: float) -> Iterator[None]:
-    """Raise `Halt("time")` in the main thread after so many CPU seconds, or three times as many real ones."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    """Raise `Halt("time")` after so many CPU seconds, or three times as many real ones."""
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
         yield
         return
 
     def ring(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise Halt("time")
 
-    timers = [(signal.ITIMER_PROF, signal.SIGPROF, seconds), (signal.ITIMER_REAL, signal.SIGALRM, PATIENCE * seconds)]
+    timers = [
+        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
+        (signal.ITIMER_REAL, signal.SIGALRM, PATIENCE * seconds),
+    ]
     started = time.monotonic()
     handlers = [(number, signal.signal(number, ring)) for _, number, _ in timers]
-    # The bell rings again: an answer that swallows the first with a bare `except` often meets the second outside it.
+    # The bell rings again: an answer that swallows the first with a bare `except` often meets the
+    # second outside it.
     before = [(which, signal.setitimer(which, delay, 0.1)) for which, _, delay in timers]
     try:
         yield
@@ -170,12 +197,12 @@ def _redirected(capture: _Capture) -> Iterator[None]:
 
 @contextlib.contextmanager
 def kept_state() -> Iterator[None]:
-    """Put back seeds, NumPy's error state, the working folder, the recursion limit and the environment afterwards."""
+    """Put back seeds, NumPy's error state, folder, recursion limit and environment afterwards."""
     seeds, numpy_seeds, errors = random.getstate(), np.random.get_state(), np.geterr()
-    folder, depth, environment = os.getcwd(), sys.getrecursionlimit(), dict(os.environ)
+    folder, depth, environment = Path.cwd(), sys.getrecursionlimit(), dict(os.environ)
     try:
         random.seed(0)
-        np.random.seed(0)  # noqa: NPY002 (answers may use the global generator)
+        np.random.seed(0)  # the generator that answers use without asking
         yield
     finally:
         random.setstate(seeds)
@@ -189,25 +216,25 @@ def kept_state() -> Iterator[None]:
 
 
 def source_file(answer: Any) -> str | None:
-    """Return the file (or notebook cell) that holds an answer's code, None if it has none of its own."""
+    """Return the file (or notebook cell) that holds an answer's code, None if it has none."""
     if isinstance(answer, functools.partial):
         return source_file(answer.func)
     code = getattr(inspect.unwrap(answer) if callable(answer) else answer, "__code__", None)
     if code is None:
         holder = answer if isinstance(answer, type) else type(answer)
-        code = next((value.__code__ for value in vars(holder).values() if hasattr(value, "__code__")), None)
+        code = next(
+            (value.__code__ for value in vars(holder).values() if hasattr(value, "__code__")), None
+        )
     return code.co_filename if code is not None else None
 
 
-def _is_own(error: BaseException, function: Any) -> bool:
-    own, frames = source_file(function), traceback.extract_tb(error.__traceback__)
-    return own is None or not frames or frames[-1].filename == own or frames[-1].filename != __file__
+def _raised_in(error: BaseException, own: str | None) -> bool:
+    return own is None or traceback.extract_tb(error.__traceback__)[-1].filename == own
 
 
-def _where(error: BaseException, function: Any) -> str:
-    own = source_file(function)
+def _where(error: BaseException, own: str | None) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename == own:
+        if frame.filename == own and frame.lineno:
             return f"line {frame.lineno}: {frame.line}" if frame.line else f"line {frame.lineno}"
     return ""
 

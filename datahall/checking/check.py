@@ -11,7 +11,7 @@ from datahall.checking import child, judging, records
 from datahall.checking.bank import Bank
 from datahall.checking.calling import kept_state
 from datahall.checking.steps import Step
-from datahall.checking.verdict import Verdict
+from datahall.checking.verdict import State, Verdict
 from datahall.errors import CheckFailed
 
 
@@ -33,8 +33,8 @@ class Check:
         rtol: Relative tolerance of floating-point numbers.
         atol: Absolute tolerance.
         seconds: CPU seconds that one call may take.
-        isolated: Whether the answer is judged in a limited child process where one can be forked. False for answers
-            that need TensorFlow, whose threads do not survive a fork.
+        isolated: Whether the answer is judged in a limited child process where one can be forked.
+            False for answers that need TensorFlow, whose threads do not survive a fork.
     """
 
     exercise: str
@@ -69,34 +69,51 @@ class Check:
     def judge(self, answer: Any) -> Verdict:
         """Judge an answer and leave no trace of it."""
         with kept_state():
-            if self.isolated and child.can_fork():
-                found = child.run(lambda beat: judging.judge(self, answer, beat), seconds=self.seconds)
-            else:
-                found = judging.judge(self, answer, lambda facts: None)
+            found = self._found(answer)
         if isinstance(found, child.Died):
-            return self._obituary(found)
+            return self._verdict("wrong", float(found.last.get("points", 0)), self._obituary(found))
         details = tuple((str(what), str(value)) for what, value in found["details"])
-        return Verdict(self.exercise, self.title, found["state"], found["points"], self.points, found["message"], details)
+        return self._verdict(found["state"], found["points"], found["message"], details)
+
+    def _found(self, answer: Any) -> dict[str, Any] | child.Died:
+        if self.isolated and child.can_fork():
+            return child.run(lambda beat: judging.judge(self, answer, beat), seconds=self.seconds)
+        try:
+            return judging.judge(self, answer, lambda facts: None)
+        except Exception as error:  # ours, not the learner's: a check never stops a notebook
+            return child.Died("broken", {"error": f"{type(error).__name__}: {error}"})
+
+    def _verdict(
+        self, state: State, points: float, message: str, details: tuple[tuple[str, str], ...] = ()
+    ) -> Verdict:
+        return Verdict(
+            self.exercise, self.title, state, points, float(self.points), message, details
+        )
 
     def use(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """Return the learner's function once it passes, else the reference, and print which.
 
         So the cell that needs the function shows its picture in any case.
         """
-        verdict = self.latest if answer is self._judged and self.latest is not None else self.judge(answer)
+        verdict = (
+            self.latest
+            if answer is self._judged and self.latest is not None
+            else self.judge(answer)
+        )
         if verdict.state == "passed":
-            print(f"with your {self.function}")  # noqa: T201 (a notebook's output)
+            print(f"with your {self.function}")
             return answer
-        print(f"with the reference {self.function}: exercise {self.exercise} is not passed yet")  # noqa: T201
+        print(f"with the reference {self.function}: exercise {self.exercise} is not passed yet")
         return self.reference
 
-    def _obituary(self, died: child.Died) -> Verdict:
-        called, points = died.last.get("call", self.function), float(died.last.get("points", 0))
-        said = {
-            "time": f"{called} did not end within {self.seconds:g} s and had to be killed. Is there a loop that never ends, "
-            "or an array far too large?",
-            "crash": f"{called} crashed the process ({died.signal}). Does it call itself without end, or write outside an array?",
+    def _obituary(self, died: child.Died) -> str:
+        called = died.last.get("call", self.function)
+        return {
+            "time": f"{called} did not end within {self.seconds:g} s and had to be killed. "
+            "Is there a loop that never ends, or an array far too large?",
+            "crash": f"{called} crashed the process ({died.signal}). "
+            "Does it call itself without end, or write outside an array?",
             "exit": f"{called} ended the process. Return the result instead.",
-            "broken": f"This check failed by itself, your answer was not judged. Please report it: {died.last.get('error', '')}",
+            "broken": f"This check failed ({died.last.get('error')}); your answer was not judged. "
+            "Please report it with the cell above.",
         }[died.why]
-        return Verdict(self.exercise, self.title, "wrong", points, self.points, said)

@@ -1,8 +1,8 @@
-"""Judge an answer in a forked child with limits, where a timer is not enough: C loops, memory bombs, crashes.
+"""Judge an answer in a forked child with limits: for C loops, memory bombs and crashes.
 
-Forking copies the learner's functions without pickling them and takes some milliseconds. It is not safe once TensorFlow
-(or another library with its own threads) is loaded, and does not exist on Windows; there the answer is judged in the
-kernel, with the timer only.
+Forking copies the learner's functions without pickling them and takes some milliseconds. It is not
+safe once TensorFlow (or another library with its own threads) is loaded, and does not exist on
+Windows; there the answer is judged in the kernel, with the timer only.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class Died:
     """The child ended without a result.
 
     Args:
-        why: `time` (it was killed because nothing ended it), `crash` (a signal) or `exit` (it left by itself).
-        last: The last beat: which call was on, and the points until then.
+        why: `time` (it was killed because nothing ended it), `crash` (a signal), `exit` (it left by
+            itself) or `broken` (`work` itself raised an error).
+        last: The last beat: which call was on, and the points until then; for `broken`, the error.
         signal: The name of the signal, for a crash.
     """
 
@@ -58,12 +59,16 @@ def run(work: Callable[[Beat], dict[str, Any]], *, seconds: float) -> dict[str, 
     """Run `work` in a child and return its result (anything JSON can hold), or how the child died.
 
     Args:
-        work: Called in the child with a `beat` function, which it calls before each call of the answer.
-        seconds: CPU seconds between two beats after which the child is killed (and three times as many real ones).
+        work: Called in the child with a `beat` function, which it calls with facts before each call
+            of the answer; the fact `seconds` sets how long that call may take.
+        seconds: CPU seconds after a beat after which the child is killed (or three times as many
+            real ones).
     """
     reader, writer = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads; see can_fork
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python 3.12 warns of threads; see can_fork
         pid = os.fork()
     if pid == 0:
         _child(work, reader, writer)
@@ -72,7 +77,7 @@ def run(work: Callable[[Beat], dict[str, Any]], *, seconds: float) -> dict[str, 
         result, last, why = _watch(pid, reader, seconds)
     finally:
         os.close(reader)
-        os.kill(pid, signal.SIGKILL)  # harmless when it has ended: it is ours until it is waited for
+        _kill(pid)
         _, status = os.waitpid(pid, 0)
     if result is not None:
         return result
@@ -84,6 +89,7 @@ def run(work: Callable[[Beat], dict[str, Any]], *, seconds: float) -> dict[str, 
 def _child(work: Callable[[Beat], dict[str, Any]], reader: int, writer: int) -> None:
     try:
         os.close(reader)
+        os.setpgid(0, 0)  # what the answer starts is killed with it
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
         _limit()
         _silence()
@@ -91,18 +97,33 @@ def _child(work: Callable[[Beat], dict[str, Any]], reader: int, writer: int) -> 
         def beat(facts: dict[str, Any]) -> None:
             os.write(writer, json.dumps({"beat": facts}).encode() + b"\n")
 
-        result = json.dumps({"result": work(beat)}).encode() + b"\n"
-        while result:
-            result = result[os.write(writer, result) :]
+        try:
+            message: dict[str, Any] = {"result": work(beat)}
+        except Exception as error:
+            message = {"broken": f"{type(error).__name__}: {error}"}
+        rest = json.dumps(message).encode() + b"\n"
+        while rest:
+            rest = rest[os.write(writer, rest) :]
     finally:
         os._exit(0)
+
+
+def _kill(pid: int) -> None:
+    # Harmless when it has ended: the number stays ours until it is waited for.
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _limit() -> None:
     import resource
 
     in_use = psutil.Process().memory_info().vms
-    for what, most in ((resource.RLIMIT_AS, in_use + MEMORY_BYTES), (resource.RLIMIT_FSIZE, _FILE_BYTES), (resource.RLIMIT_CORE, 0)):
+    for what, most in (
+        (resource.RLIMIT_AS, in_use + MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, _FILE_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    ):
         _, hard = resource.getrlimit(what)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (most, hard))
@@ -114,14 +135,17 @@ def _silence() -> None:
         os.dup2(nothing, stream)
 
 
-def _watch(pid: int, reader: int, seconds: float) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
+def _watch(
+    pid: int, reader: int, seconds: float
+) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
     """Return the result, the last beat, and why there is no result."""
     last: dict[str, Any] = {}
     pending, mark, cpu_mark = b"", time.monotonic(), 0.0
     child = psutil.Process(pid)
     while True:
         if not select.select([reader], [], [], 0.1)[0]:
-            if time.monotonic() - mark > PATIENCE * seconds + 2 or _cpu(child) - cpu_mark > seconds + 1:
+            most = float(last.get("seconds", seconds))
+            if time.monotonic() - mark > PATIENCE * most + 2 or _cpu(child) - cpu_mark > most + 1:
                 return None, last, "time"
             continue
         received = os.read(reader, 65536)
@@ -131,6 +155,8 @@ def _watch(pid: int, reader: int, seconds: float) -> tuple[dict[str, Any] | None
         for message in map(json.loads, lines):
             if "result" in message:
                 return dict(message["result"]), last, ""
+            if "broken" in message:
+                return None, {"error": message["broken"]}, "broken"
             last, mark, cpu_mark = message["beat"], time.monotonic(), _cpu(child)
 
 

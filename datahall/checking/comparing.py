@@ -10,13 +10,20 @@ import numpy as np
 
 from datahall.checking.showing import is_tensor, shown
 
-_KINDS = {"b": "truth values", "i": "whole numbers", "u": "whole numbers", "f": "floating-point numbers", "c": "complex numbers"}
+_KINDS = {
+    "b": "truth values",
+    "i": "whole numbers",
+    "u": "whole numbers",
+    "f": "floating-point numbers",
+    "c": "complex numbers",
+}
 
 
 def difference(expected: Any, got: Any, *, rtol: float = 1e-5, atol: float = 1e-6) -> str | None:
     """Return what differs first, as a sentence without its final stop, or None if nothing does.
 
-    Arrays are compared in kind, shape and value (not in width: float64 for float32 is fine). Whole numbers are exact.
+    Arrays are compared in kind, shape and value (not in width: float64 for float32 is fine). Whole
+    numbers are exact.
 
     Example:
         >>> difference(3, 3) is None
@@ -58,9 +65,9 @@ def _arrays(expected: np.ndarray, got: Any, rtol: float, atol: float) -> str | N
         got = np.asarray(got)
     if got.shape != expected.shape:
         return f"the shape is {got.shape} instead of {expected.shape}"
-    want, have = _KINDS.get(expected.dtype.kind), _KINDS.get(got.dtype.kind)
+    want, have = (_KINDS.get(array.dtype.kind, "objects") for array in (expected, got))
     if want != have:
-        return f"the dtype is {got.dtype} ({have or 'objects'}) instead of {expected.dtype} ({want or 'objects'})"
+        return f"the dtype is {got.dtype} ({have}) instead of {expected.dtype} ({want})"
     if expected.dtype.kind in "fc":
         same = np.isclose(got, expected, rtol=rtol, atol=atol, equal_nan=True)
     else:
@@ -70,8 +77,8 @@ def _arrays(expected: np.ndarray, got: Any, rtol: float, atol: float) -> str | N
     where = tuple(int(i) for i in np.argwhere(~same)[0])
     more = int((~same).sum())
     rest = f" ({more} of {same.size} differ)" if more > 1 else ""
-    place = f" at {list(where)}" if where else ""
-    return f"the first difference is{place}: {shown(got[where])} instead of {shown(expected[where])}{rest}"
+    place = f"the first difference is at {list(where)}" if where else "it is not equal"
+    return f"{place}: {shown(got[where])} instead of {shown(expected[where])}{rest}"
 
 
 def _numbers(expected: Any, got: Any, rtol: float, atol: float) -> str | None:
@@ -80,7 +87,9 @@ def _numbers(expected: Any, got: Any, rtol: float, atol: float) -> str | None:
     truth, whole = isinstance(expected, (bool, np.bool_)), isinstance(expected, (int, np.integer))
     if not isinstance(got, (bool, np.bool_, int, np.integer, float, np.floating, complex)):
         return f"it is {_a(got)} instead of {_a(expected)}"
-    if truth != isinstance(got, (bool, np.bool_)) or (whole and not isinstance(got, (int, np.integer))):
+    if truth != isinstance(got, (bool, np.bool_)) or (
+        whole and not isinstance(got, (int, np.integer))
+    ):
         return f"it is {_a(got)} instead of {_a(expected)}"
     if whole or truth:
         return None if got == expected else f"it is {shown(got)} instead of {shown(expected)}"
@@ -91,7 +100,9 @@ def _numbers(expected: Any, got: Any, rtol: float, atol: float) -> str | None:
 def _sequences(expected: Any, got: Any, rtol: float, atol: float) -> str | None:
     if isinstance(got, (str, Mapping)) or not isinstance(got, (list, tuple, np.ndarray)):
         return f"it is {_a(got)} instead of {_a(expected)}"
-    if isinstance(got, np.ndarray) and not all(isinstance(item, (int, float, np.generic)) for item in expected):
+    if isinstance(got, np.ndarray) and not all(
+        isinstance(item, (int, float, np.generic)) for item in expected
+    ):
         return f"it is {_a(got)} instead of {_a(expected)}"
     if len(got) != len(expected):
         return f"it has {len(got)} items instead of {len(expected)}"

@@ -1,4 +1,4 @@
-"""One line a check: what an instructor's view of a class, or a learner's own, is made from. No answer is ever recorded."""
+"""One line a check: what the view of a class is made from. No answer is ever recorded."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ def file() -> Path:
 
 
 def keep(verdict: Verdict, *, lab: str) -> Verdict:
-    """Append a verdict to the records when a person is at the notebook; return it, with a note if that failed."""
+    """Append a verdict to the records when a person is there; a note in it says if that fails."""
     if not runtime.interactive():
         return verdict
     record = {
-        "schema": 1, "time": datetime.now(UTC).isoformat(timespec="seconds"), "lab": lab, "exercise": verdict.exercise,
-        "verdict": verdict.state, "points": verdict.points, "of": verdict.of,
+        "schema": 1,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "lab": lab,
+        "exercise": verdict.exercise,
+        "verdict": verdict.state,
+        "points": verdict.points,
+        "of": verdict.of,
     }
     try:
         file().parent.mkdir(parents=True, exist_ok=True)
@@ -35,12 +40,14 @@ def keep(verdict: Verdict, *, lab: str) -> Verdict:
             os.close(handle)
     except OSError as error:
         why = error.strerror or str(error)
-        return dataclasses.replace(verdict, note=f"This verdict was not recorded: {file()} cannot be written ({why}).")
+        return dataclasses.replace(
+            verdict, note=f"This verdict was not recorded: {file()} cannot be written ({why})."
+        )
     return verdict
 
 
 def read(path: Path | None = None) -> list[dict[str, object]]:
-    """Return the records, oldest first; lines that are no JSON object (a full disk) are left out."""
+    """Return the records, oldest first; lines cut off (by a full disk) are left out."""
     source = path or file()
     if not source.exists():
         return []

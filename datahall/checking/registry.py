@@ -21,13 +21,16 @@ def _modules() -> list[dict[str, Any]]:
 
 
 def checks_of(concept: str) -> list[Check]:
-    """Return the checks of a concept in the order of their exercises; none if it has no `checks.py`.
+    """Return the checks of a concept by exercise; none if it has no `checks.py`.
 
     Args:
         concept: Its slug, `convolution`.
     """
     name = f"datahall.{concept}.checks"
-    if importlib.util.find_spec(f"datahall.{concept}") is None or importlib.util.find_spec(name) is None:
+    if (
+        importlib.util.find_spec(f"datahall.{concept}") is None
+        or importlib.util.find_spec(name) is None
+    ):
         return []
     return _in(importlib.import_module(name))
 
@@ -39,13 +42,17 @@ def all_checks() -> list[Check]:
 
 def _in(module: Any) -> list[Check]:
     found = {id(value): value for value in vars(module).values() if isinstance(value, Check)}
-    return sorted(found.values(), key=lambda check: [int(part) for part in check.exercise.split(".")])
+    return sorted(
+        found.values(), key=lambda check: [int(part) for part in check.exercise.split(".")]
+    )
 
 
 def _first_lab(concept: str) -> str:
     for module in _modules():
         if module["slug"] == concept:
-            labs = [str(notebook["lab"]) for notebook in module.get("notebook", []) if "lab" in notebook]
+            labs = [
+                str(notebook["lab"]) for notebook in module.get("notebook", []) if "lab" in notebook
+            ]
             return labs[0] if labs else f"{module['number']:02d}_{concept}_lab"
     return f"{concept}_lab"
 
@@ -66,12 +73,16 @@ def summary_for(name: str) -> Callable[..., Summary]:
         """Show one line an exercise: passed, wrong or not attempted, and the total.
 
         Args:
-            lab: The lab; without it the one whose checks were called in this session (all, if none was).
+            lab: The lab; without it the one whose checks were called in this session (all, if none
+                was).
         """
         called = {check.lab for check in checks if check.latest is not None}
         wanted = {lab} if lab else called or {check.lab for check in checks}
         chosen = [check for check in checks if check.lab in wanted]
-        rows = [check.latest or Verdict(check.exercise, check.title, "not attempted", 0.0, check.points) for check in chosen]
-        return Summary(", ".join(sorted(wanted)), rows, {check.exercise: check.title for check in chosen})
+        rows = [
+            check.latest or Verdict(check.exercise, check.title, "not attempted", 0.0, check.points)
+            for check in chosen
+        ]
+        return Summary(", ".join(sorted(wanted)), rows)
 
     return summary

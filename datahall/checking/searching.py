@@ -1,4 +1,4 @@
-"""Hypothesis, set up for a course: the same every time, silent, leaving nothing behind, and bounded in time."""
+"""Hypothesis, set up for a course: repeatable, silent, bounded in time, leaving nothing behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 Found = TypeVar("Found")
 
 
-class _Smaller(Exception):
+class _CaseFailsError(Exception):
     """Tells Hypothesis that this case fails, so that it looks for a smaller one."""
 
 
@@ -21,11 +21,18 @@ class _Enough(BaseException):
     """Ends the search at once; Hypothesis lets it through."""
 
 
-class Unsteady(Exception):
+class UnsteadyError(Exception):
     """The answer gave two results for the same arguments."""
 
 
-def smallest(strategy: Any, judge: Callable[[Any], Found | None], *, examples: int, seconds: float, stop: Callable[[Found], bool]) -> Found | None:
+def smallest(
+    strategy: Any,
+    judge: Callable[[Any], Found | None],
+    *,
+    examples: int,
+    seconds: float,
+    stop: Callable[[Found], bool],
+) -> Found | None:
     """Return what `judge` says of the smallest drawn case on which it says anything.
 
     Args:
@@ -33,10 +40,11 @@ def smallest(strategy: Any, judge: Callable[[Any], Found | None], *, examples: i
         judge: Returns None for a case that holds, else what is wrong with it.
         examples: How many cases are tried.
         seconds: How long shrinking may take; the smallest case found until then is used.
-        stop: Whether what was found is so dear to repeat that it is not shrunk (a call that did not end).
+        stop: Whether what was found is so dear to repeat that it is not shrunk (a call that did not
+            end).
 
     Raises:
-        Unsteady: The same case holds at one time and fails at another.
+        UnsteadyError: The same case holds at one time and fails at another.
     """
     from hypothesis import HealthCheck, Phase, Verbosity, errors, given, settings
 
@@ -44,8 +52,15 @@ def smallest(strategy: Any, judge: Callable[[Any], Found | None], *, examples: i
     deadline = time.monotonic() + seconds
 
     @settings(
-        max_examples=examples, derandomize=True, deadline=None, database=None, print_blob=False, report_multiple_bugs=False,
-        verbosity=Verbosity.quiet, phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck),
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
     )
     @given(strategy)
     def seek(drawn: Any) -> None:
@@ -54,16 +69,16 @@ def smallest(strategy: Any, judge: Callable[[Any], Found | None], *, examples: i
             found.append(result)
             if stop(result) or time.monotonic() > deadline:
                 raise _Enough
-            raise _Smaller
+            raise _CaseFailsError
 
     with _no_folder(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             seek()
-        except (_Smaller, _Enough):
+        except (_CaseFailsError, _Enough):
             return found[-1]
         except errors.Flaky as error:
-            raise Unsteady from error
+            raise UnsteadyError from error
     return None
 
 

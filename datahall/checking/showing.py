@@ -25,7 +25,7 @@ def cut(text: str, width: int = _WIDTH) -> str:
 
 
 def is_tensor(value: Any) -> bool:
-    """Tell whether a value is a framework's tensor or variable: it turns into an array by `.numpy()`."""
+    """Tell whether a value is a framework's tensor: it turns into an array by `.numpy()`."""
     return callable(getattr(value, "numpy", None)) and hasattr(value, "dtype")
 
 
@@ -87,14 +87,23 @@ def call(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str
         >>> call("output_size", (8, 3), {"stride": 2})
         'output_size(8, 3, stride=2)'
     """
-    parts = [shown(value) for value in args] + [f"{name}={shown(value)}" for name, value in kwargs.items()]
+    parts = [shown(value) for value in args] + [
+        f"{name}={shown(value)}" for name, value in kwargs.items()
+    ]
     return f"{function}({', '.join(parts)})"
 
 
 def _array(value: np.ndarray) -> str:
     if value.size > _SMALL or value.ndim > 3:
         return f"an array of shape {value.shape}, {value.dtype}"
-    text = np.array2string(value, separator=", ", precision=4, suppress_small=True, max_line_width=10_000, floatmode="maxprec")
+    text = np.array2string(
+        value,
+        separator=", ",
+        precision=4,
+        suppress_small=True,
+        max_line_width=10_000,
+        floatmode="maxprec",
+    )
     return " ".join(text.split()).replace("[ ", "[").replace(" ]", "]")
 
 

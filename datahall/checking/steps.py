@@ -1,7 +1,8 @@
-"""What a check does with an answer, from the smallest case to a search: example, trap, search, property.
+"""What a check does with an answer: example, trap, search, property.
 
-A step with arguments is judged by calling the answer and comparing what comes back with the reference. A property is a
-test of its own, for answers that are classes, training loops or callbacks.
+A step with arguments is judged by calling the answer and comparing what comes back with the
+reference. A property is a test of its own, for answers that are classes, training loops or
+callbacks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
 
 @dataclass(frozen=True)
 class Case:
-    """One call: positional and keyword arguments. Searches may draw it where a plain tuple does not say enough."""
+    """One call: positional and keyword arguments. A search may draw it instead of a tuple."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -26,10 +27,13 @@ class Example:
     """A call small enough to be worked out by hand.
 
     Args:
-        args: Positional arguments, or a function without arguments that makes them (for what is dear to make).
+        args: Positional arguments, or a function without arguments that makes them (for what is
+            dear to make).
         kwargs: Keyword arguments.
-        idea: What to look at when the answer is wrong here and no typical mistake explains it. One sentence.
-        expected: What must come back; without it the check's reference says so (also when it raises an error).
+        idea: What to look at when the answer is wrong here and no typical mistake explains it. One
+            sentence.
+        expected: What must come back; without it the check's reference says so (also when it raises
+            an error).
     """
 
     args: tuple[Any, ...] | Callable[[], tuple[Any, ...]]
@@ -49,7 +53,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Trap:
-    """A call on which a known mistake shows. Its name completes "this is …": "a stride that does not divide"."""
+    """A call on which a known mistake shows, named: "a stride that does not divide"."""
 
     name: str
     args: tuple[Any, ...] | Callable[[], tuple[Any, ...]]
@@ -64,10 +68,11 @@ class Trap:
 
 @dataclass(frozen=True)
 class Search:
-    """A Hypothesis search for a call on which the answer differs from the reference, shrunk to the smallest.
+    """A search for the smallest call on which the answer differs from the reference.
 
     Args:
-        strategy: A Hypothesis strategy that draws a tuple (positional arguments), a dict (keyword arguments) or a `Case`.
+        strategy: A Hypothesis strategy that draws a tuple (positional arguments), a dict (keyword
+            arguments) or a `Case`.
         idea: What to look at when it finds one.
         examples: How many calls to try.
     """

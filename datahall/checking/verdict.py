@@ -1,12 +1,14 @@
 """What a check says: one of three verdicts, the points, and a message that teaches.
 
-A verdict's `text/plain` is the points and nothing else, because nbgrader's grader reads a check cell's last value as
-partial credit (a printed sentence would score full marks). Its rich form is the message.
+A verdict's `text/plain` is the points and nothing else, because nbgrader's grader reads a check
+cell's last value as partial credit (a printed sentence would score full marks). Its rich form is
+the message.
 """
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -32,7 +34,8 @@ class Verdict:
         points: Points earned.
         of: Points to be had.
         message: One or two sentences for the learner; empty when there is nothing to say.
-        details: Rows of (what, value) below the message: the call, what came back, what was expected.
+        details: Rows of (what, value) below the message: the call, what came back, what was
+            expected.
         note: A remark that is not about the answer ("not recorded: …").
     """
 
@@ -67,49 +70,66 @@ class Verdict:
         return repr(float(self.points))
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th scope='row' style='text-align:left;vertical-align:top'>{html.escape(what)}</th>"
-            f"<td style='text-align:left'><code style='white-space:pre-wrap'>{html.escape(value)}</code></td></tr>"
-            for what, value in self.details
-        )
+        rows = "".join(_row(what, value) for what, value in self.details)
         table = f"<table>{rows}</table>" if rows else ""
         note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
-        return (
-            f"<div class='datahall-verdict' role='status' style='border-left:4px solid {_MARKS[self.state]};padding:4px 12px'>"
-            f"<b>Exercise {html.escape(self.exercise)}</b>: {html.escape(self.text)} "
-            f"<span style='white-space:nowrap'>({html.escape(self.score)})</span>{table}{note}</div>"
-        )
+        style = f"border-left:4px solid {_MARKS[self.state]};padding:4px 12px"
+        said = f"<b>Exercise {html.escape(self.exercise)}</b>: {html.escape(self.text)}"
+        score = f"<span style='white-space:nowrap'>({html.escape(self.score)})</span>"
+        body = f"{said} {score}{table}{note}"
+        return f"<div class='datahall-verdict' role='status' style='{style}'>{body}</div>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         record = {"schema": 1, **asdict(self), "details": [list(row) for row in self.details]}
         return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: record}
 
 
-class Summary:
-    """One line an exercise of a lab, and the total."""
+def _row(what: str, value: str) -> str:
+    left = "text-align:left;vertical-align:top"
+    code = f"<code style='white-space:pre-wrap'>{html.escape(value)}</code>"
+    head = f"<th scope='row' style='{left}'>{html.escape(what)}</th>"
+    return f"<tr>{head}<td style='{left}'>{code}</td></tr>"
 
-    def __init__(self, lab: str, rows: list[Verdict], titles: dict[str, str]) -> None:
-        """Keep the latest verdict of each exercise of `lab`."""
-        self.lab, self.rows, self.titles = lab, rows, titles
+
+class Summary:
+    """One line an exercise of a lab, and the total.
+
+    Args:
+        lab: The lab's stem.
+        rows: The latest verdict of each of its exercises.
+    """
+
+    def __init__(self, lab: str, rows: Sequence[Verdict]) -> None:
+        self.lab, self.rows = lab, tuple(rows)
 
     @property
     def total(self) -> str:
         """The points of the lab in words."""
         earned, best = sum(row.points for row in self.rows), sum(row.of for row in self.rows)
         done = sum(row.state == "passed" for row in self.rows)
-        return f"{done} of {len(self.rows)} exercises passed, {number(earned)} of {number(best)} points"
+        score = f"{number(earned)} of {number(best)} points"
+        return f"{done} of {len(self.rows)} exercises passed, {score}"
 
     def __repr__(self) -> str:
         """Return the lines."""
         width = max((len(row.title) for row in self.rows), default=0)
-        lines = [f"{row.exercise}  {row.title:<{width}}  {row.state:<13}  {row.score}" for row in self.rows]
+        lines = [
+            f"{row.exercise}  {row.title:<{width}}  {row.state:<13}  {row.score}"
+            for row in self.rows
+        ]
         return "\n".join([*lines, self.total])
 
     def _repr_html_(self) -> str:
+        names = ("exercise", "title", "verdict", "points")
+        head = "".join(f"<th scope='col' style='text-align:left'>{name}</th>" for name in names)
         rows = "".join(
-            f"<tr><th scope='row'>{html.escape(row.exercise)}</th><td style='text-align:left'>{html.escape(row.title)}</td>"
-            f"<td style='text-align:left'>{row.state}</td><td>{row.score}</td></tr>"
+            f"<tr><th scope='row'>{html.escape(row.exercise)}</th>"
+            + "".join(
+                f"<td style='text-align:left'>{html.escape(text)}</td>"
+                for text in (row.title, row.state, row.score)
+            )
+            + "</tr>"
             for row in self.rows
         )
-        head = "<tr><th scope='col'>exercise</th><th scope='col'>title</th><th scope='col'>verdict</th><th scope='col'>points</th></tr>"
-        return f"<table class='datahall-summary'><thead>{head}</thead><tbody>{rows}</tbody></table><p>{html.escape(self.total)}</p>"
+        table = f"<table class='datahall-summary'><tr>{head}</tr>{rows}</table>"
+        return f"{table}<p>{html.escape(self.total)}</p>"

@@ -1,0 +1,89 @@
+"""Say what happened in the learner's terms: what was called, what came back, what was expected."""
+
+from __future__ import annotations
+
+from datahall.checking import showing
+from datahall.checking.calling import PRINT_LIMIT, Outcome
+from datahall.checking.comparing import difference
+
+# What happened, and the question to ask oneself.
+_EXPLAINED = {
+    "unanswered": ("raised NotImplementedError", "This case is not written yet."),
+    "time": ("did not end within {seconds:g} s", "Is there a loop that never ends?"),
+    "exit": ("called exit", "Return the result instead of ending the program."),
+    "input": ("asked for input", "Everything it needs comes in by its arguments."),
+    "flood": (f"printed more than {PRINT_LIMIT:,} characters", "Take the print out of the loop."),
+    "memory": ("asked for more memory than there is", "How many elements does its array have?"),
+    "recursion": ("called itself without end", "Which case should stop the recursion?"),
+}
+
+
+def disagreement(wanted: Outcome, got: Outcome, *, rtol: float, atol: float) -> str | None:
+    """Return how an outcome differs from the wanted one, or None."""
+    if wanted.kind == "raised":
+        fits = got.kind == "raised" and _fits(got.error, wanted.error)
+        return None if fits else "an error was expected"
+    if got.kind != "value":
+        return got.kind
+    if said := difference(wanted.value, got.value, rtol=rtol, atol=atol):
+        return said
+    after, meant = got.arguments or {}, wanted.arguments or {}
+    for name in wanted.changed:  # an exercise whose work is to change an argument
+        if said := difference(meant[name], after.get(name), rtol=rtol, atol=atol):
+            return f"in {name} afterwards: {said}"
+    extra = _changed_unasked(wanted, got)
+    return f"{extra} was changed in place" if extra else None
+
+
+def explain(
+    called: str, wanted: Outcome, got: Outcome, said: str, *, seconds: float
+) -> tuple[str, str]:
+    """Return what happened in one sentence, and the advice that follows from it ("" if none does).
+
+    Args:
+        called: The call as text.
+        wanted: What the reference did.
+        got: What the answer did.
+        said: How they differ, from `disagreement`.
+        seconds: The time limit.
+    """
+    where = f", in {got.where.rstrip()}" if got.where else ""
+    if got.kind == "raised":
+        what = showing.cut(str(got.error), 160).rstrip(".")
+        return f"{called} raised {type(got.error).__name__}: {what}{where}.", ""
+    if got.kind != "value":
+        what, advice = _EXPLAINED[got.kind]
+        return f"{called} {what.format(seconds=seconds)}{where}.", advice
+    came = showing.described(got.value)
+    if wanted.kind == "raised":
+        error = type(wanted.error).__name__
+        return f"{called} returned {came}, expected it to raise {error}.", ""
+    if said.endswith("was changed in place"):
+        name = _changed_unasked(wanted, got)
+        return f"{called} changed its argument {name} in place.", f"Work on a copy: {name}.copy()."
+    expected = showing.described(wanted.value)
+    if got.value is None:
+        return f"{called} returned None, expected {expected}.", "Is the return line missing?"
+    told = said == f"it is {showing.shown(got.value)} instead of {showing.shown(wanted.value)}"
+    return f"{called} returned {came}, expected {expected}{'' if told else f': {said}'}.", ""
+
+
+def came_back(outcome: Outcome) -> str:
+    """Write an outcome for a table of details."""
+    if outcome.kind == "value":
+        return showing.described(outcome.value)
+    if outcome.kind == "raised":
+        return f"{type(outcome.error).__name__}: {outcome.error}"
+    return "nothing"
+
+
+def _changed_unasked(wanted: Outcome, got: Outcome) -> str:
+    return next((name for name in got.changed if name not in wanted.changed), "")
+
+
+def _fits(got: BaseException | None, wanted: BaseException | None) -> bool:
+    """Whether an error is the wanted one, or the built-in error that the wanted one stands for."""
+    too_wide = (Exception, BaseException, object)
+    family = [kind for kind in type(wanted).__mro__ if kind.__module__ == "builtins"]
+    built_in = [kind for kind in family if kind not in too_wide][:1]
+    return isinstance(got, (type(wanted), *built_in))
