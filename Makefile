@@ -32,13 +32,13 @@ unit: setup ## tests without notebooks and browser, in under a minute
 	@$(BIN)/python tools/test.py unit
 
 lint: setup ## style, types, structure; changes nothing
-	@$(BIN)/python tools/test.py lint structure
+	@$(BIN)/python tools/test.py lint
 
 fix: setup ## format, normalise notebooks, rebuild labs and generated tables
 	@$(BIN)/python tools/fix.py
 
 notebook: setup ## re-execute one notebook in place, then normalise: make notebook NB=03
-	@$(BIN)/python -m datahall.course.author $(NB)
+	@$(BIN)/python -m datahall.course.notebooks execute $(NB)
 
 docs: setup ## the documents that are generated from runs
 	@$(BIN)/python tools/fix.py --from-runs

@@ -257,7 +257,7 @@ class Installer:
                     if line.startswith(("Collecting ", "Processing ")):
                         fetched += 1
                         step.note = "%d packages fetched" % fetched
-                    elif line.startswith("Installing collected"):
+                    elif fetched and line.startswith("Installing collected"):
                         step.note = "%d packages unpacking" % fetched
         if process.returncode not in accept:
             raise self.explain(lines, process.returncode)

@@ -1,0 +1,83 @@
+"""The layers of the tests: what each runs, what it proves, how long it may take on two cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "--no-header")
+TWO = ("-n", "2")
+NBVAL = (
+    *("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
+    *("--nbval-cell-timeout", "300", *TWO, "--dist", "loadscope"),
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its commands, each a program of the environment with its arguments."""
+
+    name: str
+    proves: str
+    ceiling_min: float
+    commands: tuple[tuple[str, ...], ...]
+
+
+TEST = (
+    Layer(
+        "lint",
+        "style, types, structure of the notebooks",
+        0.5,
+        (
+            ("ruff", "check", "."),
+            ("ruff", "format", "--check", "."),
+            ("mypy",),
+            ("python", "-m", "datahall.course.notebooks", "check"),
+        ),
+    ),
+    Layer(
+        "unit",
+        "doctests, kernel, concepts, checks, machinery",
+        1.0,
+        (
+            (
+                *(*PYTEST, *TWO, "datahall", "tests/kernel", "tests/concepts"),
+                *("tests/checks", "tests/course"),
+            ),
+        ),
+    ),
+    Layer(
+        "repository",
+        "set-up and its failures, lock, rules, links, README",
+        1.0,
+        ((*PYTEST, *TWO, "tests/repository"),),
+    ),
+    Layer(
+        "notebooks",
+        "structure, labs = build(solutions)",
+        1.0,
+        ((*PYTEST, *TWO, "tests/notebooks", "--ignore=tests/notebooks/test_execution.py"),),
+    ),
+    Layer(
+        "nbval",
+        "stored outputs are still true",
+        4.0,
+        ((*PYTEST, *NBVAL, "notebooks", "solutions"),),
+    ),
+    Layer(
+        "papermill",
+        "notebooks run with other parameters",
+        3.0,
+        ((*PYTEST, *TWO, "tests/notebooks/test_execution.py"),),
+    ),
+    Layer("browser", "JupyterLab in Chromium", 1.5, ((*PYTEST, "tests/browser"),)),
+    Layer("claims", "the ledger is what the runs say", 0.5, (("datahall", "claims", "--check"),)),
+)
+
+LONG = (
+    Layer(
+        "long",
+        "fresh clones, kill moments, other presets",
+        60.0,
+        ((*PYTEST, "-m", "slow", "--timeout=3600", "tests"),),
+    ),
+)

@@ -1,0 +1,145 @@
+"""Run the tests layer by layer and print a table of minutes: `python tools/test.py [LAYER …]`.
+
+Without a layer, all of `make test`; `long` is `make test-long`. Every layer runs even where an
+earlier one failed. Exit codes: 0 all passed, 1 something failed, 2 no such layer, 130 interrupted.
+The last line is `N passed, N failed, N skipped`, summed over the layers. A layer slower than its
+ceiling is reported, and does not fail: ceilings are for two quiet cores.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as Xml
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from layers import LONG, TEST, Layer
+
+from datahall.course import guard
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "build" / "tests"
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Result:
+    """What one layer did."""
+
+    layer: Layer
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the variables every layer runs with; kernels of nbval see no `conftest.py`."""
+    quiet = {
+        "DATAHALL_TEST_HOME": str(home),
+        "DATAHALL_HOME": str(home),
+        "DATAHALL_HEADLESS": "1",
+        "DATAHALL_OFFLINE_GUARD": "1",
+        "IPYTHONDIR": str(guard.prepare(home / "ipython")),
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    lost = {"PYTHONDONTWRITEBYTECODE", "DATAHALL_STRICT", "DATAHALL_DATA"}
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    kept = {key: value for key, value in os.environ.items() if key not in lost}
+    return {**kept, **quiet, "PATH": path}
+
+
+def run(layer: Layer, variables: dict[str, str]) -> Result:
+    """Run the commands of one layer."""
+    result, begun = Result(layer), time.monotonic()
+    print(f"\n━━ {layer.name}: {layer.proves}", flush=True)
+    for command in layer.commands:
+        if command[0] == "pytest":
+            run_pytest(command, result, variables)
+        else:
+            code = subprocess.call([BIN / command[0], *command[1:]], cwd=ROOT, env=variables)
+            result.passed += code == 0
+            result.failed += code != 0
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def run_pytest(command: tuple[str, ...], result: Result, variables: dict[str, str]) -> None:
+    """Run pytest and add up its report; an exit that the report hides counts as failed."""
+    report = REPORTS / f"{result.layer.name}.xml"
+    report.unlink(missing_ok=True)
+    program = [sys.executable, "-m", *command, f"--junitxml={report}"]
+    code = subprocess.call(program, cwd=ROOT, env=variables)
+    failed_before = result.failed
+    if report.exists():
+        count(Xml.parse(report), result)  # noqa: S314 - written by our own pytest just now
+    if code != 0 and result.failed == failed_before:
+        result.failed += 1
+        print(f"pytest ended with exit code {code} and names no failed test")
+
+
+def count(tree: Xml.ElementTree[Xml.Element], result: Result) -> None:
+    """Add the cases of one report to the result."""
+    for case in tree.iter("testcase"):
+        skip = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            result.failed += 1
+        elif skip is not None:
+            result.skipped += 1
+            name = f"{case.get('classname')}::{case.get('name')}"
+            result.reasons.append(f"{name}: {skip.get('message')}")
+        else:
+            result.passed += 1
+
+
+def summary(results: list[Result]) -> str:
+    """Return the table of minutes, the skips and the closing line."""
+    lines = [
+        "",
+        f"{'layer':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'minutes':>9}{'ceiling':>9}",
+    ]
+    for done in results:
+        minutes = done.seconds / 60
+        slow = "  over its ceiling" if minutes > done.layer.ceiling_min else ""
+        lines.append(
+            f"{done.layer.name:<12}{done.passed:>8}{done.failed:>8}{done.skipped:>9}"
+            f"{minutes:>9.2f}{done.layer.ceiling_min:>9.1f}{slow}"
+        )
+    minutes = sum(done.seconds for done in results) / 60
+    lines.append(f"{'all':<37}{minutes:>9.2f}{sum(d.layer.ceiling_min for d in results):>9.1f}")
+    reasons = [reason for done in results for reason in done.reasons]
+    lines += ["", *(f"skipped: {reason}" for reason in reasons)] if reasons else [""]
+    lines.append(
+        f"{sum(d.passed for d in results)} passed, {sum(d.failed for d in results)} failed, "
+        f"{sum(d.skipped for d in results)} skipped"
+    )
+    return "\n".join(lines)
+
+
+def main(names: list[str]) -> int:
+    """Run the layers named, or all of them; return the exit code."""
+    known = {layer.name: layer for layer in (*TEST, *LONG)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        print(f"No layer is called {unknown[0]!r}. One of {', '.join(known)} was expected.")
+        return 2
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="datahall-test-", ignore_cleanup_errors=True) as home:
+        variables = environment(Path(home))
+        try:
+            results = [run(layer, variables) for layer in [known[n] for n in names] or TEST]
+        except KeyboardInterrupt:
+            print("\ninterrupted")
+            return 130
+    print(summary(results))
+    return 1 if any(done.failed for done in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
