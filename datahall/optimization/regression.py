@@ -217,12 +217,12 @@ def descend_until(
     """
     curvature, best = hessian(columns), normal_equation(columns, targets)
     error = -best  # the slope is curvature @ error: the rows need not be read again
-    limit = tolerance * np.linalg.norm(error)
+    limit = tolerance * float(np.linalg.norm(error))
     for step in range(at_most + 1):
-        distance = np.sqrt(error @ error)
+        distance = float(np.sqrt(error @ error))
         if distance <= limit:
             return Descent(best + error, step, reached=True)
-        if not np.isfinite(distance):
-            break
+        if distance > 1e12 * limit / tolerance:
+            break  # it diverges
         error = error - rate * (curvature @ error)
     return Descent(best + error, step, reached=False)
