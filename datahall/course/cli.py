@@ -1,0 +1,59 @@
+"""The `datahall` command: its verbs, and what becomes of an error.
+
+Exit codes, the same for every verb: 0 all is well · 1 something failed · 2 bad input, nothing was
+run · 3 this machine cannot · 130 interrupted. See `datahall.course.exits`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from datahall.course.exits import Exit, exit_for
+from datahall.course.verbs import authors, learn, machine, run, show
+from datahall.errors import CourseError
+
+_HELP = """Datahall: build an AI data center on your laptop.
+
+A number or slug (01, convolution) means every notebook of that module, a file stem
+(01_convolution_cost) one notebook, and a path that ends in .ipynb any notebook.
+
+Exit codes: 0 all is well · 1 something failed · 2 bad input, nothing was run · 3 this machine
+cannot · 130 interrupted.
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+for group in (show, machine, run, learn, authors):
+    group.add_to(app)
+
+
+def main() -> None:
+    """Run the command line; every error on purpose becomes one line and an exit code."""
+    try:
+        app()
+    except CourseError as error:
+        print(f"datahall: {error}", file=sys.stderr)
+        _leave(exit_for(error))
+    except KeyboardInterrupt:
+        print("datahall: interrupted", file=sys.stderr)
+        _leave(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader, such as `head`, has seen enough
+        _leave(Exit.OK)
+
+
+def _leave(code: Exit) -> None:
+    sys.exit(int(code))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""How long a reader needs: words and code at a stated pace, plus the measured run.
+
+A reader reads 150 words of prose a minute and 12 lines of code a minute, and waits for the
+classroom run (`run_s` in `course.toml`, measured by `make docs`). A lab adds the minutes that its
+exercises state ("about 10 minutes").
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from datahall.course import sources
+from datahall.course.catalogue import Notebook
+
+WORDS_PER_MINUTE = 150
+CODE_LINES_PER_MINUTE = 12
+
+
+def reading(words: int, code_lines: int, run_s: float = 0.0) -> int:
+    """Return whole minutes for reading and running a lecture, rounded up.
+
+    Example:
+        >>> reading(words=1500, code_lines=120, run_s=30)
+        21
+    """
+    return math.ceil(words / WORDS_PER_MINUTE + code_lines / CODE_LINES_PER_MINUTE + run_s / 60)
+
+
+def lecture(notebook: Notebook, root: Path) -> int | None:
+    """Return the minutes of a lecture, or None if it does not exist."""
+    path = root / notebook.files()["lecture"]
+    if not path.is_file():
+        return None
+    source = sources.read(path)
+    return reading(source.words, source.code_lines, notebook.run_s or 0.0)
+
+
+def lab(notebook: Notebook, root: Path) -> int | None:
+    """Return the minutes that a lab's exercises state, or None if there is no lab."""
+    name = notebook.files().get("lab")
+    if name is None or not (root / name).is_file():
+        return None
+    prose = "\n".join(
+        cell.source for cell in sources.read(root / name).cells if cell.kind == "markdown"
+    )
+    return sum(
+        int(minutes) for minutes in re.findall(r"difficulty \d/5 · about (\d+) minutes", prose)
+    )

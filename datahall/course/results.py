@@ -1,0 +1,299 @@
+"""What a run found, as plain data: the schema of `results.json`, version 1.
+
+Read `Results` first. Everything here is a frozen dataclass of plain values, written with `to_dict`
+and read with `load`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from datahall.course.exits import Exit, InputError
+
+SCHEMA = 1
+RECORD_TYPE = "application/vnd.datahall.result+json"
+STATUSES = ("passed", "failed", "skipped", "interrupted")
+FAILURES = (
+    "error",
+    "exit",
+    "kernel-died",
+    "kernel-start",
+    "timeout",
+    "unfinished",
+    "output",
+    "worker-died",
+    "needs",
+    "stopped",
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a notebook did not pass.
+
+    Attributes:
+        kind: One of `FAILURES`.
+        message: One line: what happened.
+        cell_id: The cell in which it happened, or None outside of any.
+        cell_number: Its position in the notebook file, from 1.
+        traceback: The error in full, without colours.
+    """
+
+    kind: str
+    message: str
+    cell_id: str | None = None
+    cell_number: int | None = None
+    traceback: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line that says which cell and why."""
+        return (
+            f"cell {self.cell_id} ({self.cell_number}): {self.message}"
+            if self.cell_id
+            else self.message
+        )
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """One code cell of a run: `passed`, `failed` or `not run`, and its seconds."""
+
+    id: str
+    number: int
+    status: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that a notebook reported, with its bound if it states one."""
+
+    name: str
+    value: Any
+    unit: str = ""
+    claim: str | None = None
+    bound: dict[str, Any] | None = None
+    holds: bool | None = None
+    given: str = ""
+    cell_id: str = ""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], cell_id: str) -> Value:
+        """Take the known fields out of a record that a cell's output carries."""
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        return cls(**{"name": "", "value": None} | known | {"cell_id": cell_id})
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many stated bounds held, were broken, and were not judged under these parameters."""
+
+    held: int = 0
+    broken: int = 0
+    not_judged: int = 0
+
+    @classmethod
+    def of(cls, values: Iterable[Value]) -> Bounds:
+        """Count the bounds among values."""
+        judged = [value.holds for value in values if value.bound is not None]
+        return cls(judged.count(True), judged.count(False), judged.count(None))
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """One notebook, executed.
+
+    Attributes:
+        name: Its name in this run; the stem, with a number when two files share it.
+        path: Where it was read, relative to the checkout where possible.
+        title: Its title in the course, or its stem.
+        module: Slug of its module, or None for a notebook outside the course.
+        preset: The preset that gave its parameters, or None.
+        parameters: The values given to it; what is not named kept its default.
+        status: One of `STATUSES`.
+        failure: Why it did not pass, or None.
+        started: UTC, ISO 8601; "" when it was not started.
+        seconds: Wall time from kernel start to kernel end.
+        cpu_seconds: User and system time of the kernel and its children.
+        peak_memory_bytes: Greatest resident memory of the kernel and its children together.
+        code_sha256: Digest of its code cells.
+        cells: Its code cells.
+        values: What it reported.
+        output: The executed notebook, relative to the results file, or None.
+        html: The same as a page, or None.
+    """
+
+    name: str
+    path: str
+    title: str
+    module: str | None = None
+    preset: str | None = None
+    parameters: dict[str, Any] | None = None
+    status: str = "skipped"
+    failure: Failure | None = None
+    started: str = ""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    code_sha256: str = ""
+    cells: tuple[CellRun, ...] = ()
+    values: tuple[Value, ...] = ()
+    output: str | None = None
+    html: str | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """Its bounds, counted."""
+        return Bounds.of(self.values)
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> NotebookRun:
+        """Read it back from plain data."""
+        fields = {name: raw[name] for name in cls.__dataclass_fields__ if name in raw}
+        fields["failure"] = Failure(**raw["failure"]) if raw.get("failure") else None
+        fields["cells"] = tuple(CellRun(**cell) for cell in raw.get("cells", ()))
+        fields["values"] = tuple(Value(**value) for value in raw.get("values", ()))
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A whole run.
+
+    Attributes:
+        run: `id`, `started`, `seconds`, `preset`, `jobs`, `timeout_s`, `keep_going`, `interrupted`,
+            `course_version`.
+        machine: The facts that a measured value depends on; no name of a user or host.
+        versions: Python's and the libraries' versions.
+        code_sha256: Digest of the package's own code.
+        data_sha256: Digest of each data set of the course, by name.
+        notebooks: The notebooks in the order of the course.
+        folder: Where it was read from or written to; not part of the file.
+    """
+
+    run: dict[str, Any]
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    code_sha256: str
+    data_sha256: dict[str, str]
+    notebooks: tuple[NotebookRun, ...]
+    folder: Path | None = None
+
+    @property
+    def exit_code(self) -> Exit:
+        """What a command that made this run returns."""
+        if self.run.get("interrupted"):
+            return Exit.INTERRUPTED
+        return Exit.OK if all(run.status == "passed" for run in self.notebooks) else Exit.FAILED
+
+    @property
+    def ok(self) -> bool:
+        """Whether every notebook passed."""
+        return self.exit_code == Exit.OK
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """Every value reported, in order."""
+        return tuple(value for run in self.notebooks for value in run.values)
+
+    @property
+    def bounds(self) -> Bounds:
+        """All bounds, counted."""
+        return Bounds.of(self.values)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many notebooks have each status."""
+        return {status: sum(run.status == status for run in self.notebooks) for status in STATUSES}
+
+    def __getitem__(self, name: str) -> NotebookRun:
+        """Return the run of the notebook with that name.
+
+        Raises:
+            InputError: It was not part of this run.
+        """
+        for run in self.notebooks:
+            if run.name == name:
+                return run
+        raise InputError(
+            f"{name!r} is not in these results. They hold: "
+            f"{', '.join(run.name for run in self.notebooks)}."
+        )
+
+    def to_dict(self) -> Any:
+        """Return plain data for `results.json`."""
+        notebooks = [{**asdict(run), "bounds": asdict(run.bounds)} for run in self.notebooks]
+        return _plain(
+            {
+                "schema": SCHEMA,
+                "status": "passed"
+                if self.ok
+                else "interrupted"
+                if self.run.get("interrupted")
+                else "failed",
+                "exit_code": int(self.exit_code),
+                "run": self.run,
+                "counts": self.counts(),
+                "bounds": asdict(self.bounds),
+                "machine": self.machine,
+                "versions": self.versions,
+                "code_sha256": self.code_sha256,
+                "data_sha256": self.data_sha256,
+                "notebooks": notebooks,
+            }
+        )
+
+    def to_json(self) -> str:
+        """Return the text of `results.json`."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def load(path: Path) -> Results:
+    """Read a results file.
+
+    Args:
+        path: `results.json`, or the folder that holds it, such as `build/latest`.
+
+    Raises:
+        InputError: It is missing, damaged, or of another schema.
+    """
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        if raw["schema"] != SCHEMA:
+            raise InputError(
+                f"{file} has schema {raw['schema']!r}; this version reads {SCHEMA}. Run `datahall "
+                "run` again."
+            )
+        plain = {
+            name: raw[name] for name in ("run", "machine", "versions", "code_sha256", "data_sha256")
+        }
+        return Results(
+            **plain,
+            notebooks=tuple(map(NotebookRun.from_dict, raw["notebooks"])),
+            folder=file.parent,
+        )
+    except FileNotFoundError as error:
+        raise InputError(f"{file} does not exist. Run `datahall run` first.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{file} is not a results file ({error}). Run `datahall run` again."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: None for what is not finite, lists for tuples, else text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

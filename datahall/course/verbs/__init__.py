@@ -1,0 +1,3 @@
+"""The verbs of `datahall`, one module for each group; each imports what it needs when it is
+called.
+"""
