@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import nbformat
-from nbformat import NotebookNode
+from nbformat import NotebookNode, reader
 from nbformat.notebooknode import from_dict
 from nbformat.reader import NotJSONError
 
@@ -54,16 +54,19 @@ def kind_of(path: Path) -> Kind:
 
 
 def read(path: Path) -> NotebookNode:
-    """Read a notebook as format 4.
+    """Read a notebook as format 4, and leave it as it is: double ids are for the rules to find.
 
     Raises:
         InputError: The file is missing or is no notebook.
     """
     try:
-        found = nbformat.read(str(path), as_version=4)  # type: ignore[no-untyped-call]
+        found = reader.reads(path.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
+        if (found.nbformat, found.nbformat_minor) != (4, 5):
+            found = nbformat.convert(found, 4)  # type: ignore[no-untyped-call]
+        list(found.cells)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. A notebook (.ipynb) was expected.") from error
-    except (NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+    except (NotJSONError, UnicodeDecodeError, AttributeError, KeyError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0][:80]
         raise InputError(
             f"{path} is not a notebook ({reason}). JSON in Jupyter's format 4 was expected. "
@@ -74,7 +77,7 @@ def read(path: Path) -> NotebookNode:
 
 def text_of(nb: NotebookNode) -> str:
     """Return a notebook as it stands on the disk: sorted keys, one newline at the end."""
-    text = nbformat.writes(nb, version=4)  # type: ignore[no-untyped-call]
+    text = nbformat.v4.writes(nb)  # type: ignore[no-untyped-call]
     return cast(str, text).rstrip("\n") + "\n"
 
 

@@ -11,10 +11,10 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
+from datahall.course import guard
 from datahall.course.exits import InputError, exit_for
 from datahall.course.normalise import FOLDERS, fix, kind_of, normalise, read, text_of
 from datahall.errors import CourseError
@@ -77,16 +77,13 @@ def execute(path: Path, *, timeout_s: int = TIMEOUT_S) -> None:
         raise InputError(
             f"{path} is a lab, and labs carry no outputs. Execute its solution, then build the lab."
         )
-    with (
-        tempfile.TemporaryDirectory(prefix="datahall-") as folder,
-        _kernel_environment(Path(folder)),
-    ):
+    with tempfile.TemporaryDirectory(prefix="datahall-") as folder:
         work = Path(folder, "work")
         work.mkdir()
         where = {"metadata": {"path": str(work)}}
         client = NotebookClient(nb, timeout=timeout_s, kernel_name="python3", resources=where)
         try:
-            client.execute()
+            client.execute(env=kernel_environment(Path(folder)))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             cell = next((cell.id for cell in nb.cells if _failed(cell)), "?")
             reason = str(error).strip()
@@ -94,18 +91,15 @@ def execute(path: Path, *, timeout_s: int = TIMEOUT_S) -> None:
     write_atomically(path, text_of(normalise(nb, kind)))
 
 
-@contextmanager
-def _kernel_environment(folder: Path) -> Iterator[None]:
-    """Set what a kernel of the authors' tools sees, and put it back."""
-    saved = dict(os.environ)
-    for name in UNSET:
-        os.environ.pop(name, None)
-    os.environ |= HEADLESS | {"DATAHALL_HOME": str(folder / "home")}
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
+def kernel_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a kernel whose outputs are stored or compared.
+
+    Args:
+        folder: A temporary folder; the data folder and IPython's folder are made in it.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    places = {"DATAHALL_HOME": folder / "home", "IPYTHONDIR": guard.prepare(folder / "ipython")}
+    return kept | HEADLESS | {name: str(path) for name, path in places.items()}
 
 
 def _failed(cell: dict[str, object]) -> bool:
