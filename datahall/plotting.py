@@ -13,8 +13,11 @@ import base64
 import html
 import io
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
+from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -65,7 +68,7 @@ _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "image.cmap": "gray_r",
-    "axes.prop_cycle": None,
+    "axes.prop_cycle": cycler(color=list(COLORS.values())[:6]),
 }
 
 
@@ -80,15 +83,17 @@ def figure(width: float = 6.4, height: float = 3.2, **subplots: Any) -> tuple[Fi
     Returns:
         The figure, and its axes as `Figure.subplots` gives them.
     """
-    import matplotlib
-    from cycler import cycler
-
-    style = _STYLE | {"axes.prop_cycle": cycler(color=list(COLORS.values())[:6])}
-    with matplotlib.rc_context(style):  # type: ignore[arg-type]
-        made = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(made)
-        axes = made.subplots(**subplots)
+    _set_style()
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    axes = made.subplots(**subplots)
     return made, axes
+
+
+@cache
+def _set_style() -> None:
+    """Set the style for the whole process, once: Matplotlib reads much of it when it draws."""
+    matplotlib.rcParams.update(_STYLE)
 
 
 def describe(made: Figure, text: str) -> Figure:

@@ -1,1 +1,1 @@
-"""Module 00: is this machine ready, and how do lectures, labs, predictions, checks and hints work."""
+"""Module 00: is this machine ready, and how do lectures, predictions and checks work."""

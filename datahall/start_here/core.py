@@ -1,4 +1,4 @@
-"""The first quantity of the course: how many bytes a batch of images takes, and how long a copy lasts.
+"""The first quantities of the course: the bytes of a batch, and how long a copy lasts.
 
 Read `batch_size_bytes`, then `copy_time_s`.
 """
