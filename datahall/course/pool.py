@@ -46,17 +46,19 @@ class Worker:
                 stderr=log,
                 cwd=folder.scratch,
                 env=dict(environment),
-                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends things in order
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends them
                 text=True,
                 encoding="utf-8",
             )
-        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(events,), daemon=True)
+        self._listener.start()
 
     def _listen(self, events: queue.Queue[Event]) -> None:
         assert self.process.stdout is not None  # noqa: S101 (a pipe was asked for)
-        for line in self.process.stdout:
-            with contextlib.suppress(ValueError):
-                events.put((self, json.loads(line)))
+        with self.process.stdout as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    events.put((self, json.loads(line)))
         events.put((self, {"event": "gone"}))
 
     def give(self, job: Job) -> None:
@@ -91,16 +93,14 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.wait()
+        self._listener.join(wait_s)
+        self._log.unlink(missing_ok=True)
 
     def last_words(self) -> str:
         """Return the end of what it wrote to its standard error."""
         with contextlib.suppress(OSError):
             return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
         return ""
-
-    def forget(self) -> None:
-        """Remove its log."""
-        self._log.unlink(missing_ok=True)
 
 
 def environment(folder: RunFolder, *, home: Path | None) -> dict[str, str]:

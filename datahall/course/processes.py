@@ -58,7 +58,7 @@ class Meter:
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time: as the system accounts for ended children, or more if more was seen."""
+        """User and system time: what the system accounts for, or what was seen if it is more."""
         return max(_children_cpu_s() - self._before, sum(self._cpu.values()))
 
 

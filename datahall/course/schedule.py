@@ -160,13 +160,17 @@ class Schedule:
         elif kind == "broken" and index is not None:
             self._lose(worker, f"the worker failed: {event['message']}", event["traceback"])
             worker.job = None
-        elif kind == "gone":
-            self._workers.remove(worker)
-            if worker.job is not None:
-                code = worker.process.wait()
-                self._lose(
-                    worker, f"the process that ran it ended (exit code {code})", worker.last_words()
-                )
+        elif kind == "gone" and worker in self._workers:
+            self._bury(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        """Take leave of a worker that ended by itself, in the midst of a notebook or not."""
+        self._workers.remove(worker)
+        code = worker.process.wait()
+        if worker.job is not None:
+            how = f"the process that ran it ended (exit code {code})"
+            self._lose(worker, how, worker.last_words())
+        worker.close()
 
     def _lose(self, worker: Worker, message: str, text: str) -> None:
         """Keep what is left of a notebook whose worker is lost."""
@@ -238,10 +242,10 @@ class Schedule:
 
     def _close(self) -> None:
         for worker in self._workers:
-            worker.close() if worker.job is None else worker.kill()
+            if worker.job is not None:
+                worker.kill()
+            worker.close()
         processes.end_marked(self.folder.id)
-        for worker in self._workers:
-            worker.forget()
 
 
 def describe(settings: Settings) -> dict[str, Any]:

@@ -1,3 +1,1 @@
-"""The verbs of `datahall`, one module for each group; each imports what it needs when it is
-called.
-"""
+"""The verbs of `datahall`, one module for each group; heavy imports wait for the call."""

@@ -1,6 +1,4 @@
-"""`datahall list`: the modules of the course, what they need, how long they take, and what exists
-of them.
-"""
+"""`datahall list`: the modules, what they need, how long they take, what exists of them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,66 @@
+"""Tiny notebooks, built where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+Write = Callable[..., Path]
+Kernels = Callable[[], list[psutil.Process]]
+
+
+def build_notebook(path: Path, *sources: str, kernel: str | None = "python3") -> Path:
+    """Write a notebook of code cells `cell-a`, `cell-b` …; a leading `# parameters` tags a cell."""
+    cells = [new_markdown_cell("# A tiny notebook", id="title")]
+    for letter, source in zip("abcdefghijklmnop", sources, strict=False):
+        cell = new_code_cell(source, id=f"cell-{letter}")
+        if source.startswith("# parameters"):
+            cell.metadata["tags"] = ["parameters"]
+        cells.append(cell)
+    notebook = new_notebook(cells=cells)
+    if kernel is not None:
+        notebook.metadata["kernelspec"] = {
+            "name": kernel,
+            "display_name": kernel,
+            "language": "python",
+        }
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_notebook() -> Write:
+    """Return the builder of tiny notebooks."""
+    return build_notebook
+
+
+def living_kernels() -> list[psutil.Process]:
+    """Return the living processes that the runner marked as a kernel's."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            marked = "DATAHALL_KERNEL" in process.environ()
+            if marked and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@pytest.fixture(scope="session")
+def kernels() -> Kernels:
+    """Return the function that finds living kernels."""
+    return living_kernels
+
+
+@pytest.fixture
+def no_kernel_left() -> Iterator[None]:
+    """Assert that a test leaves no kernel behind."""
+    before = {process.pid for process in living_kernels()}
+    yield
+    assert not [process for process in living_kernels() if process.pid not in before]
