@@ -1,9 +1,8 @@
 """The network that travels through the course, with its lineage record.
 
 Lecture 03 saves it; later modules load it, work on it, and append what they did: data digest, seed,
-code version, metrics, size, latency. A
-model file is named by its digest and never changed; one small JSON file, replaced whole, says which
-model is current and how it came to be.
+code version, metrics, size, latency. A model file is named by its digest and never changed; one
+small JSON file, replaced whole, says which model is current and how it came to be.
 """
 
 from __future__ import annotations

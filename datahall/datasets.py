@@ -1,9 +1,8 @@
 """The data sets that ship with the course: loaded by name, checked, and mapped from disk.
 
 `load("mnist")` is all that most readers need. The first load unpacks into the user's data folder
-and checks every byte; later loads
-map those files into memory and trust them while size and time of change stay the same. `verify`
-checks everything again.
+and checks every byte; later loads map those files into memory and trust them while size and time of
+change stay the same. `verify` checks everything again.
 
 Where a set is looked for, in this order: the folder named by `DATAHALL_DATA`, the repository's
 `datasets/`, the user's data folder.
@@ -70,7 +69,7 @@ class Mnist:
 
 @dataclass(frozen=True)
 class Ames:
-    """House prices of Ames, Iowa: 2,930 sales from 2006 to 2010. `datasets/ames` explains each column.
+    """House prices of Ames, Iowa: 2,930 sales from 2006 to 2010; `datasets/ames` has a card.
 
     Attributes:
         properties: (2930, 8), float64: areas in square feet, counts, years; one column a name.

@@ -11,8 +11,7 @@
     └── CheckFailed       (AssertionError)  a wrong answer, in strict mode only
 
 Each also inherits the built-in error that fits, so that ordinary code can catch it. A message says
-what is
-wrong (name and value), what was expected, and what to do.
+what is wrong (name and value), what was expected, and what to do.
 """
 
 __all__ = [

@@ -1,10 +1,9 @@
 """Pictures: one style, a description for every figure, and the frame that every widget stands in.
 
 A figure is made by `figure`, drawn by a concept's `figures.py`, and given a description *computed
-from its data* by
-`describe`. As the last value of a cell it shows the picture and, below it, the description, for
-readers who cannot see
-it. `Panel` puts such a figure beside controls and redraws it in place.
+from its data* by `describe`. As the last value of a cell it shows the picture and, below it, the
+description, for readers who cannot see it. `Panel` puts such a figure beside controls and redraws
+it in place.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import html
 import io
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 from cycler import cycler
@@ -22,9 +21,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from datahall.errors import CourseError, ParameterError
-
-if TYPE_CHECKING:
-    pass
 
 DPI = 80
 
@@ -93,7 +89,7 @@ def figure(width: float = 6.4, height: float = 3.2, **subplots: Any) -> tuple[Fi
 @cache
 def _set_style() -> None:
     """Set the style for the whole process, once: Matplotlib reads much of it when it draws."""
-    matplotlib.rcParams.update(_STYLE)
+    matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
 
 
 def describe(made: Figure, text: str) -> Figure:
@@ -158,9 +154,8 @@ class Panel:
     """A figure beside the controls that choose its arguments: the frame of every widget.
 
     The drawing function is pure and tested on its own; the panel only passes it the controls'
-    values, shows the picture
-    it returns in place, and writes the figure's description beside it. Every control works by
-    keyboard.
+    values, shows the picture it returns in place, and writes the figure's description beside it.
+    Every control works by keyboard.
 
     Args:
         draw: Called with the controls' values by name; returns a described Figure.

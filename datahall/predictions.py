@@ -1,10 +1,9 @@
 """Predictions: the learner guesses, then sees guess, measurement and model side by side.
 
 `guess` asks and returns a `Guess`; `Guess.reveal` shows the answer, which stays locked until the
-learner has answered or
-skipped. Guesses are kept in the user's data folder, so that `history` can show how the feeling for
-numbers has changed. Where
-nobody reads along, the guess is "none" and the notebook goes on.
+learner has answered or skipped. Guesses are kept in the user's data folder, so that `history` can
+show how the feeling for numbers has changed. Where nobody reads along, the guess is "none" and the
+notebook goes on.
 """
 
 from __future__ import annotations

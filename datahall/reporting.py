@@ -1,11 +1,9 @@
 """How a notebook shows a measured value: text for the reader, a small JSON record for the machine.
 
 `report` shows a value. `expect` shows a bound and whether it holds: what is compared between runs
-is the bound's line, what the
-reader sees is the measured value too. `expect_error` shows a failure that is meant. `table` shows a
-few rows. `Progress` shows
-that long work is alive, and leaves nothing behind. The executed notebook is the record: the runner
-collects the JSON.
+is the bound's line, what the reader sees is the measured value too. `expect_error` shows a failure
+that is meant. `table` shows a few rows. `Progress` shows that long work is alive, and leaves
+nothing behind. The executed notebook is the record: the runner collects the JSON.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The machine: a reproducible start, a stopwatch to trust, and the limits of this computer.
 
 Read `start` first (every notebook calls it), then `measure`, then `peak`. TensorFlow is never
-imported here:
-what it reads from the environment is set before it is imported, and it is seeded right after, by an
-import hook.
+imported here: what it reads from the environment is set before it is imported, and it is seeded
+right after, by an import hook.
 """
 
 from __future__ import annotations
@@ -51,9 +50,8 @@ def start(
     """Make the rest of this notebook repeatable, and quiet. Call it before TensorFlow is imported.
 
     Sets the log level, the number of threads and determinism in the environment, seeds `random` and
-    NumPy, and sees to
-    it that TensorFlow and Keras are seeded when they are imported. Figures show their description.
-    Prints nothing.
+    NumPy, and sees to it that TensorFlow and Keras are seeded when they are imported. Figures show
+    their description. Prints nothing.
 
     Args:
         seed: The seed of every random generator, from 0 to 2**32 - 1.
@@ -306,8 +304,8 @@ def peak(*, refresh: bool = False) -> Peak:
     """Return what this machine can do at best: the ceiling for every "share of the limit".
 
     Measured once, in about a second, and kept in the user's data folder with the processor's name
-    and its cores. A value
-    that was taken on a busy machine is measured again, and the better one kept.
+    and its cores. A value that was taken on a busy machine is measured again, and the better one
+    kept.
     """
     file = state.data_folder() / "cache" / "peak.json"
     key = f"{cpu_model()} x{cores()} {os.environ.get('OMP_NUM_THREADS', '')}"

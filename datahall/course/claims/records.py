@@ -1,8 +1,7 @@
 """What was measured for a claim: values of its runs, the machine, and digests of the code.
 
 A record is a small JSON file beside the page, `docs/claims/C03.json`. It is stale when the
-notebook's code or the concept's
-code has changed since; `stale` says which.
+notebook's code or the concept's code has changed since; `stale` says which.
 """
 
 from __future__ import annotations
