@@ -103,7 +103,7 @@ def call(
     """
     given_args, given_kwargs = tuple(_copied(list(args))), _copied(dict(kwargs))
     capture = _Capture()
-    with warnings.catch_warnings(), _redirected(capture):
+    with warnings.catch_warnings(record=True) as warned, _redirected(capture):
         warnings.simplefilter("default")
         outcome = _attempt(function, given_args, given_kwargs, seconds)
     if outcome.error is not None:
@@ -111,7 +111,8 @@ def call(
         outcome.where = _where(outcome.error, own)
         if outcome.kind == "unanswered" and not _raised_in(outcome.error, own):
             outcome.kind = "raised"
-    outcome.printed = capture.kept
+    told = [f"{warning.category.__name__}: {warning.message}" for warning in warned]
+    outcome.printed = "\n".join([*([capture.kept] if capture.kept else []), *told])[:PRINT_KEPT]
     names = _names(function, len(args))
     before = dict(zip(names, args, strict=False)) | dict(kwargs)
     outcome.arguments = dict(zip(names, given_args, strict=False)) | given_kwargs

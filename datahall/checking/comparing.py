@@ -84,7 +84,8 @@ def _arrays(expected: np.ndarray, got: Any, rtol: float, atol: float) -> str | N
 def _numbers(expected: Any, got: Any, rtol: float, atol: float) -> str | None:
     if isinstance(got, np.ndarray) and got.ndim == 0:
         got = got[()]
-    truth, whole = isinstance(expected, (bool, np.bool_)), isinstance(expected, (int, np.integer))
+    truth = isinstance(expected, (bool, np.bool_))
+    whole = isinstance(expected, (int, np.integer)) and not truth
     if not isinstance(got, (bool, np.bool_, int, np.integer, float, np.floating, complex)):
         return f"it is {_a(got)} instead of {_a(expected)}"
     if truth != isinstance(got, (bool, np.bool_)) or (

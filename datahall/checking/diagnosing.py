@@ -16,9 +16,10 @@ _PATIENCE_S = 1.0  # CPU seconds that a typical mistake may take
 
 
 def tested(step: Property, answer: Any, *, seconds: float, own: str | None = None) -> Outcome:
-    """Put a property to the test; the text of an `AssertionError` counts as what the test says."""
+    """Put a property to the test; an `AssertionError`'s first line is what the test says."""
     outcome = call(step.test, (answer,), {}, seconds=seconds, own=own)
-    said = str(outcome.error) if isinstance(outcome.error, AssertionError) else ""
+    error = outcome.error
+    said = str(error).partition("\n")[0] if isinstance(error, AssertionError) else ""
     return Outcome("value", said, printed=outcome.printed) if said else outcome
 
 

@@ -61,6 +61,8 @@ def explain(
     if said.endswith("was changed in place"):
         name = _changed_unasked(wanted, got)
         return f"{called} changed its argument {name} in place.", f"Work on a copy: {name}.copy()."
+    if " afterwards: " in said:
+        return f"{called} did its work wrongly: {said}.", ""
     expected = showing.described(wanted.value)
     if got.value is None:
         return f"{called} returned None, expected {expected}.", "Is the return line missing?"

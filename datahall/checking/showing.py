@@ -41,7 +41,7 @@ def shown(value: Any) -> str:
 
     Example:
         >>> shown(np.array([[1.0, 2.5], [3.0, 4.0]]))
-        '[[1., 2.5], [3., 4.]]'
+        '[[1.0, 2.5], [3.0, 4.0]]'
         >>> shown(np.zeros((28, 28), np.float32))
         'an array of shape (28, 28), float32'
     """
@@ -54,7 +54,7 @@ def shown(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.7g}" if not float(value).is_integer() else repr(float(value))
     if isinstance(value, np.generic):
-        return repr(value.item())
+        value = value.item()
     if isinstance(value, (list, tuple)):
         return _sequence(value)
     if callable(value) and hasattr(value, "__name__"):
@@ -96,15 +96,13 @@ def call(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str
 def _array(value: np.ndarray) -> str:
     if value.size > _SMALL or value.ndim > 3:
         return f"an array of shape {value.shape}, {value.dtype}"
-    text = np.array2string(
-        value,
-        separator=", ",
-        precision=4,
-        suppress_small=True,
-        max_line_width=10_000,
-        floatmode="maxprec",
-    )
-    return " ".join(text.split()).replace("[ ", "[").replace(" ]", "]")
+    return _nested(value)
+
+
+def _nested(value: np.ndarray) -> str:
+    if value.ndim == 0:
+        return shown(value[()])
+    return f"[{', '.join(_nested(np.asarray(row)) for row in value)}]"
 
 
 def _sequence(value: list[Any] | tuple[Any, ...]) -> str:

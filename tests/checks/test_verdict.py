@@ -1,0 +1,43 @@
+"""What a verdict shows: points for nbgrader, words for people, JSON for `datahall check`."""
+
+from datahall.checking import Verdict
+from datahall.checking.verdict import MIME
+
+from .places import check, forgets_the_first, places
+
+
+def test_the_plain_text_is_the_points_and_nothing_else():
+    assert [repr(check()(answer)) for answer in (places, forgets_the_first, None)] == [
+        "4.0",
+        "1.0",
+        "0.0",
+    ]
+
+
+def test_the_bundle_holds_points_message_and_record():
+    bundle = check()(forgets_the_first)._repr_mimebundle_()
+    assert bundle["text/plain"] == "1.0"
+    assert "places(1, 1) returned 0, expected 1." in bundle["text/html"]
+    assert bundle[MIME]["state"] == "wrong" and bundle[MIME]["exercise"] == "99.1"
+
+
+def test_the_rich_form_says_the_verdict_in_words():
+    for answer, words in ((places, "passed"), (None, "not attempted yet")):
+        shown = check()(answer)._repr_html_()
+        assert words in shown and "role='status'" in shown and "of 4 points" in shown
+
+
+def test_values_of_the_learner_are_escaped():
+    def attacks(size, kernel, *, stride=1):
+        return "<img src=x onerror=alert(1)>"
+
+    shown = check()(attacks)._repr_html_()
+    assert "<img" not in shown and "&lt;img" in shown
+
+
+def test_the_line_has_the_score_at_its_end():
+    verdict = Verdict("01.1", "Count", "passed", 4.0, 4.0)
+    assert str(verdict).startswith("Exercise 01.1: passed") and str(verdict).endswith(
+        "4 of 4 points"
+    )
+    assert str(Verdict("01.1", "Count", "wrong", 1.5, 4.0, "No.")).endswith("1.5 of 4 points")
