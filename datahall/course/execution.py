@@ -96,7 +96,19 @@ def execute(job: Job, channel: Sender, orders: Orders) -> None:
     run = replace(found, started=started.isoformat(timespec="seconds"), seconds=round(seconds, 3))
     _save(job, watch, status, failure)
     channel.send("finished", index=job.index, run=asdict(run))
+    if job.page and watch.notebook is not None and watch.stopped in (None, "timeout"):
+        _write_page(job.output, job.page)
     channel.send("idle", index=job.index)
+
+
+def _write_page(output: str, page: str) -> None:
+    """Write the executed notebook as a page; one that cannot be written is only missing."""
+    from datahall.course import pages
+
+    try:
+        pages.write(Path(output), Path(page))
+    except Exception:
+        logging.getLogger(__name__).exception("no page of %s", output)
 
 
 def _run(job: Job, source: sources.Source, watch: Watch) -> BaseException | None:
@@ -181,6 +193,7 @@ def _save(job: Job, watch: Watch, status: str, failure: Failure | None) -> None:
     for cell, place in zip(_cells(watch), watch.places, strict=False):
         if place in runs:
             cell.metadata.setdefault("papermill", {})["status"] = runs[place].status
+    watch.notebook.cells = _cells(watch)
     watch.notebook.metadata["datahall"] = {
         "status": status,
         "failure": asdict(failure) if failure else None,

@@ -19,6 +19,7 @@ class Job:
         marker: Value of `DATAHALL_KERNEL` by which its processes are known.
         parameters: Checked values.
         timeout_s: Seconds for the whole notebook, or None.
+        page: Where the executed notebook goes as a page, or None.
     """
 
     index: int
@@ -29,3 +30,4 @@ class Job:
     marker: str
     parameters: dict[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
+    page: str | None = None

@@ -21,7 +21,7 @@ from typing import Any
 
 import datahall
 from datahall import datasets, runtime
-from datahall.course import catalogue, plan
+from datahall.course import catalogue, plan, report
 from datahall.course.exits import MachineError
 from datahall.course.folder import RunFolder
 from datahall.course.plan import Item
@@ -54,6 +54,7 @@ def run(
     keep_going: bool = False,
     output_dir: Path | None = None,
     home: Path | None = None,
+    pages: bool = True,
     view: View | None = None,
 ) -> Results:
     """Execute notebooks and return what was found; it is also in `results.folder`.
@@ -70,6 +71,7 @@ def run(
         output_dir: Where the folder of the run is made; `build/` of the checkout if None.
         home: The notebooks' data folder (`DATAHALL_HOME`); a fresh one, removed afterwards, if
             None.
+        pages: Whether to write each executed notebook as a page too.
         view: Shows progress; nothing is shown if None.
 
     Returns:
@@ -81,7 +83,7 @@ def run(
         MachineError: A kernel is missing, or the results cannot be written.
     """
     view = view or View()
-    settings = Settings(jobs=max(1, jobs), timeout_s=timeout_s, keep_going=keep_going)
+    settings = Settings(jobs=max(1, jobs), timeout_s=timeout_s, keep_going=keep_going, pages=pages)
     items = plan.make(requests, preset=preset, given=parameters)
     check_kernels(items)
     folder = RunFolder(output_dir)
@@ -158,6 +160,7 @@ def _publish(
         about, machine, versions(), code_digest(), data_digests(), placed, folder.final
     )
     folder.write("results.json", results.to_json())
+    folder.write("report.html", report.render(results))
     folder.publish()
     return results
 

@@ -28,6 +28,7 @@ class Settings:
     jobs: int = 2
     timeout_s: float | None = None
     keep_going: bool = False
+    pages: bool = True
 
 
 class Schedule:
@@ -70,7 +71,11 @@ class Schedule:
                 self.view.tick()
         finally:
             self._close()
-        return tuple(self._runs[item.name] for item in self.items)
+        return tuple(self._with_page(self._runs[item.name]) for item in self.items)
+
+    def _with_page(self, run: NotebookRun) -> NotebookRun:
+        page = _page(run.name)
+        return replace(run, html=page) if (self.folder.work / page).is_file() else run
 
     def _running(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.job is not None]
@@ -142,6 +147,7 @@ class Schedule:
             f"{self.folder.id}/{index}",
             dict(item.parameters or {}),
             self.settings.timeout_s,
+            str(self.folder.work / _page(item.name)) if self.settings.pages else None,
         )
 
     def _take_event(self) -> None:
@@ -246,6 +252,10 @@ class Schedule:
                 worker.kill()
             worker.close()
         processes.end_marked(self.folder.id)
+
+
+def _page(name: str) -> str:
+    return f"notebooks/{name}.html"
 
 
 def describe(settings: Settings) -> dict[str, Any]:
