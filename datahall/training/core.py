@@ -196,7 +196,7 @@ def dense_network(hidden: int) -> keras.Sequential:
 
 
 @keras.saving.register_keras_serializable(package="datahall")
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """The one-cycle schedule: the learning rate rises linearly, then falls along a cosine.
 
     Args:

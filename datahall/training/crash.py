@@ -1,7 +1,8 @@
 """A training in a process of its own, to be killed for real.
 
-`python -m datahall.training.crash CHECKPOINT --steps N …` trains the travelling network and writes a
-checkpoint now and then; `run` starts that program, may kill it with SIGKILL, and tells what came of it.
+`python -m datahall.training.crash CHECKPOINT --steps N …` trains the travelling network and writes
+a checkpoint now and then; `run` starts that program, may kill it with SIGKILL, and tells what came
+of it.
 """
 
 from __future__ import annotations
@@ -100,10 +101,10 @@ def run(
                 child.kill()  # SIGKILL: no handler runs, nothing is saved
         words = child.stderr.read().strip().splitlines()
     if child.returncode not in (0, -9) or (child.returncode == -9 and kill_after is None):
-        last = words[-1] if words else "nothing"
+        last = words[-1].rstrip(".") if words else "nothing"
         raise CourseError(
-            f"the training process ended with exit code {child.returncode} at step {step}; its last "
-            f"words: {last}. Exit code 0 was expected. Run {' '.join(command[1:3])} by hand."
+            f"the training process ended with exit code {child.returncode} at step {step}; its "
+            f"last words: {last}. Exit code 0 was expected. Run {' '.join(command[1:3])} by hand."
         )
     return Outcome(child.returncode, start, step, digest)
 

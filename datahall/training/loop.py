@@ -1,7 +1,7 @@
 """The training loop in the open: which examples a step sees, what a step does, many steps.
 
-Reading order: `places` (the order of the data, known for every step in advance), `make_step` (forward,
-loss, gradients, update), `train` (the loop, which stops cleanly on Interrupt).
+Reading order: `places` (the order of the data, known for every step in advance), `train_step`
+(forward, loss, gradients, update), `train` (the loop, which stops cleanly on Interrupt).
 """
 
 from __future__ import annotations
@@ -58,15 +58,34 @@ def _shuffle(examples: int, epoch: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(examples)
 
 
+def train_step(
+    model: keras.Model, optimizer: Any, loss_function: Any, images: Any, labels: Any
+) -> Any:
+    """Take one step of gradient descent: forward, loss, gradients, update.
+
+    Args:
+        model: The network.
+        optimizer: A Keras optimizer.
+        loss_function: Called with labels and outputs, in this order.
+        images: (batch, height, width, channels), float32.
+        labels: (batch,), integers.
+
+    Returns:
+        The loss before the update, a float32 scalar.
+    """
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)  # (batch, classes)
+        loss = loss_function(labels, outputs)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss
+
+
 def make_step(model: keras.Model) -> Callable[[Any, Any], Any]:
-    """Return one step of gradient descent as a compiled TensorFlow function.
+    """Return `train_step` of a compiled network as one TensorFlow function of images and labels.
 
     Args:
         model: A compiled network; its loss and optimizer are used.
-
-    Returns:
-        A function of images (batch, height, width, channels) and labels (batch,) that updates the
-        weights and returns the loss, a float32 scalar.
 
     Raises:
         ParameterError: The network is not compiled.
@@ -79,13 +98,9 @@ def make_step(model: keras.Model) -> Callable[[Any, Any], Any]:
     loss_function, optimizer = keras.losses.get(model.loss), model.optimizer
     optimizer.build(model.trainable_variables)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def step(images: Any, labels: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = loss_function(labels, model(images, training=True))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        return loss
+        return train_step(model, optimizer, loss_function, images, labels)
 
     return step  # type: ignore[no-any-return]
 

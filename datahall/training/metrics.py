@@ -130,6 +130,27 @@ def f1(confusion: ArrayLike) -> NDArray[np.float64]:
     return _share(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1))
 
 
+def scores(confusion: ArrayLike, digit: int) -> tuple[float, float, float]:
+    """Return precision, recall and F1 of one class.
+
+    Args:
+        confusion: (classes, classes), rows true, columns predicted.
+        digit: The class.
+
+    Returns:
+        Three shares, 0 … 1; 0 where there is nothing to divide by.
+
+    Raises:
+        ShapeError: The matrix is not square.
+
+    Example:
+        >>> scores([[3, 1], [2, 4]], 1)
+        (0.8, 0.6666666666666666, 0.7272727272727273)
+    """
+    values = (precision(confusion)[digit], recall(confusion)[digit], f1(confusion)[digit])
+    return float(values[0]), float(values[1]), float(values[2])
+
+
 def roc_curve(
     positives: ArrayLike, scores: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""Networks, schedule, loop and checkpoints: equal to Keras, equal after a crash, clear when refused."""
+"""Networks, schedule, loop and checkpoints: equal to Keras, equal after a crash."""
 
 import os
 import signal
