@@ -7,6 +7,7 @@ from dataclasses import dataclass
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "--no-header")
 TWO = ("-n", "2")
 NBVAL = (
+    *("-p", "datahall.course.nbval_plugin"),
     *("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
     *("--nbval-cell-timeout", "300", *TWO, "--dist", "loadscope"),
 )
@@ -67,7 +68,7 @@ TEST = (
         "papermill",
         "notebooks run with other parameters",
         3.0,
-        ((*PYTEST, *TWO, "tests/notebooks/test_execution.py"),),
+        ((*PYTEST, "tests/notebooks/test_execution.py"),),  # runs two notebooks at a time itself
     ),
     Layer("browser", "JupyterLab in Chromium", 1.5, ((*PYTEST, "tests/browser"),)),
     Layer("claims", "the ledger is what the runs say", 0.5, (("datahall", "claims", "--check"),)),

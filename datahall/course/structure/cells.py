@@ -57,12 +57,12 @@ def tags_are_allowed(subject: Subject) -> Iterator[Finding]:
 def required_cells_exist(subject: Subject) -> Iterator[Finding]:
     """The cells that every notebook of its kind has are there."""
     missing = [name for name in REQUIRED[subject.kind] if name not in subject.by_id]
-    if subject.path.stem.startswith("00_"):
+    if subject.is_first:
         missing = [name for name in missing if name not in ("by-hand", "compare")]
     if missing:
         yield Finding(f"required cells are missing: {', '.join(missing)}. Give these ids to cells.")
     absent = [name for name in USUAL if name not in subject.by_id]
-    if subject.kind == "lecture" and absent:
+    if subject.kind == "lecture" and absent and not subject.is_first:
         yield Finding(f"usual cells are missing: {', '.join(absent)}.", fails=False)
 
 

@@ -50,6 +50,11 @@ class Subject:
         return cls(path, kind_of(path), read(path), _rows().get(path.stem, {}))
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is the course's first notebook, which shows how the others work."""
+        return self.path.stem.startswith("00_")
+
+    @property
     def cells(self) -> list[NotebookNode]:
         """All cells, in order."""
         return list(self.nb.cells)
