@@ -40,9 +40,7 @@ def render(results: Results) -> str:
         peak=_size(max((run.peak_memory_bytes for run in results.notebooks), default=0)),
         failures=[run for run in results.notebooks if run.failure and run.status == "failed"],
         notebooks=[_book(run, longest) for run in results.notebooks],
-        values=[
-            (run.name, [_value(v) for v in run.values]) for run in results.notebooks if run.values
-        ],
+        values=[(r.name, [_value(v) for v in r.values]) for r in results.notebooks if r.values],
         slowest=_slowest(results),
         facts=_facts(results),
     )
@@ -89,11 +87,7 @@ def _book(run: NotebookRun, longest: float) -> dict[str, Any]:
     segments += [
         {
             "share": f"{max(cell.seconds, 0.001):.3f}",
-            "kind": "failed"
-            if cell.status == "failed"
-            else "slow"
-            if cell.seconds == slowest
-            else "",
+            "kind": _kind(cell, slowest),
             "title": f"{cell.id}: {format_duration(cell.seconds)}",
         }
         for cell in run.cells
@@ -103,9 +97,7 @@ def _book(run: NotebookRun, longest: float) -> dict[str, Any]:
         "name": run.name,
         "title": run.title if run.title != run.name else "",
         "link": run.html or run.output,
-        "parameters": ", ".join(
-            f"{name}={value!r}" for name, value in (run.parameters or {}).items()
-        ),
+        "parameters": ", ".join(f"{k}={v!r}" for k, v in (run.parameters or {}).items()),
         "status": run.status,
         "place": run.failure.cell_id if run.failure else None,
         "duration": format_duration(run.seconds) if run.started else "not started",
@@ -134,9 +126,7 @@ def _value(value: Value) -> dict[str, Any]:
         "shown": _shown(value),
         "bound": bound_text(value),
         "holds": holds,
-        "kind": {True: "passed", False: "failed"}.get(bool(value.holds), "")
-        if value.holds is not None
-        else "",
+        "kind": kind,
         "claim": value.claim or "",
         "cell": value.cell_id,
     }
@@ -162,9 +152,8 @@ def bound_text(value: Value) -> str:
 
 
 def _slowest(results: Results) -> list[dict[str, Any]]:
-    cells = [
-        (cell, run.name) for run in results.notebooks for cell in run.cells if cell.seconds > 0
-    ]
+    cells = [(cell, run.name) for run in results.notebooks for cell in run.cells]
+    cells = [pair for pair in cells if pair[0].seconds >= _WORTH_SHOWING_S]
     cells = sorted(cells, key=lambda pair: pair[0].seconds, reverse=True)[:_SLOWEST]
     longest = cells[0][0].seconds if cells else 1.0
     return [
