@@ -308,7 +308,10 @@ def build(python, want, have, installer):
         (venv / STAMP).unlink()
     else:
         with Step("new environment") as step:
-            installer.run(step, python, "-m", "venv", "--prompt", "datahall", str(venv))
+            options = ("--without-pip", "--prompt", "datahall", str(venv))
+            installer.run(step, python, "-m", "venv", *options)
+            # Run by itself: inside venv its output, such as a full disk, would be lost.
+            installer.run(step, inner, "-m", "ensurepip", "--default-pip")
     if have.get("lock") != want["lock"]:
         with Step("packages of the lock") as step:
             # The lock names every package, so pip need not look for what a package needs.
@@ -322,8 +325,8 @@ def build(python, want, have, installer):
         installer.run(step, *pip, "install", *options)
     with Step("compiled bytecode") as step:
         # Some packages carry files for other Pythons, which do not compile: not our matter.
-        compiler = (inner, "-m", "compileall", "-q", "-j", "0", str(site_packages(venv)))
-        installer.run(step, *compiler, accept=(0, 1))
+        options = ("-q", "-j", "0", "-x", "/pip/", str(site_packages(venv)))
+        installer.run(step, inner, "-m", "compileall", *options, accept=(0, 1))
     shutil.rmtree(str(venv / "tmp"), ignore_errors=True)
     write_stamp(venv, want)
 
