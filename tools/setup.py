@@ -238,7 +238,6 @@ class Installer:
         # The program inherits the lock: where the set-up is killed and the program lives on, the
         # next set-up waits for it instead of working beside it.
         options = {"pass_fds": [self.lock.fileno()]} if os.name == "posix" else {}
-        lines, fetched = [], 0
         with self.log.open("a", errors="replace") as log:
             process = subprocess.Popen(
                 command,
@@ -249,18 +248,23 @@ class Installer:
                 **options,
             )
             with process:
-                for raw in process.stdout:
-                    line = raw.decode(errors="replace")
-                    log.write(line)
-                    log.flush()
-                    lines.append(line)
-                    if line.startswith(("Collecting ", "Processing ")):
-                        fetched += 1
-                        step.note = "%d packages fetched" % fetched
-                    elif fetched and line.startswith("Installing collected"):
-                        step.note = "%d packages unpacking" % fetched
+                lines = list(self.follow(step, process.stdout, log))
         if process.returncode not in accept:
             raise self.explain(lines, process.returncode)
+
+    def follow(self, step, output, log):
+        """Yield the lines of a program, each logged, and note on the step how far it is."""
+        fetched = 0
+        for raw in output:
+            line = raw.decode(errors="replace")
+            log.write(line)
+            log.flush()
+            if line.startswith(("Collecting ", "Processing ")):
+                fetched += 1
+                step.note = "%d packages fetched" % fetched
+            elif fetched and line.startswith("Installing collected"):
+                step.note = "%d packages unpacking" % fetched
+            yield line
 
     def explain(self, lines, code):
         """Return the error that the output of a failed program shows."""

@@ -1,0 +1,118 @@
+"""Who may import whom, read from the files: the rule of docs/architecture.md.
+
+Shared kernel <- core <- figures <- widgets; core <- bank <- checks; concepts <- course. A concept
+uses an earlier concept's core, never a later one's. Core does not draw.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from datahall.course import catalogue
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "datahall"
+ORDER = {module.slug: module.number for module in catalogue.load().modules}
+# What each room of a concept may use of its own concept. Every other file is core: split by idea.
+MAY_USE = {
+    "core": {"core"},
+    "bank": {"core", "bank"},
+    "checks": {"core", "bank"},
+    "figures": {"core", "figures"},
+    "widgets": {"core", "figures", "widgets"},
+}
+DRAWING = ("matplotlib", "ipywidgets", "IPython", "anywidget", "datahall.plotting")
+HEAVY = ("tensorflow", "keras")
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+# The offline guard is switched on by the kernel where a test asks for it.
+ALLOWED = {("datahall/runtime.py", "datahall.course.guard")}
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of a module of ours."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path, *, top_only: bool = False) -> set[str]:
+    """Return the names of the modules that a file imports; ours as precisely as can be read."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_only else list(ast.walk(tree))
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = name_of(path).split(".")
+            package = package if path.name == "__init__.py" else package[:-1]
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            for alias in node.names:
+                inner = f"{source}.{alias.name}"
+                found.add(inner if is_module(inner) else source)
+    return found
+
+
+def is_module(name: str) -> bool:
+    """Tell whether a dotted name is a file or folder of ours."""
+    path = ROOT.joinpath(*name.split("."))
+    return name.startswith("datahall") and (path.is_dir() or path.with_suffix(".py").exists())
+
+
+def place(name: str) -> tuple[str, str]:
+    """Return (region, room) of a module of ours: ('concept', 'core'), ('kernel', ''), …"""
+    parts = [*name.split("."), "", ""]
+    if parts[1] == "course":
+        return "course", ""
+    if parts[1] in ORDER:
+        room = parts[2].rpartition("_")[2]  # cost_figures is a room of figures
+        return parts[1], room if room in MAY_USE else "core"
+    return "kernel", ""
+
+
+def fault(path: Path, imported: str) -> str | None:
+    """Return what is wrong with one import, or None."""
+    here, room = place(name_of(path))
+    there, other = place(imported)
+    if (str(path.relative_to(ROOT)), imported) in ALLOWED or here == "course" or there == "kernel":
+        return None
+    if there == "course" or here == "kernel":
+        return "the kernel and the concepts know nothing of what stands on them"
+    if here == there:
+        return None if other in MAY_USE[room] else f"{room} may not use {other}"
+    if ORDER[there] > ORDER[here]:
+        return "a concept may not use a later one"
+    return None if other == "core" else "only the core of another concept may be used"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_imports_only_what_stands_below_it(path: Path):
+    ours = sorted(name for name in imports(path) if name.split(".")[0] == "datahall")
+    faults = {name: why for name in ours if (why := fault(path, name))}
+    assert faults == {}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if place(name_of(p))[1] == "core"], ids=name_of)
+def test_core_does_not_draw(path: Path):
+    drawn = {name for name in imports(path) if name.startswith(DRAWING)}
+    assert drawn == set()
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if place(name_of(p))[0] in ("kernel", "course")], ids=name_of
+)
+def test_kernel_and_machinery_start_without_tensorflow(path: Path):
+    heavy = {name for name in imports(path, top_only=True) if name.split(".")[0] in HEAVY}
+    assert heavy == set()
+
+
+def test_the_rule_sees_a_wrong_import():
+    concept = PACKAGE / "convolution"
+    assert fault(concept / "core.py", "datahall.convolution.figures") == "core may not use figures"
+    assert fault(concept / "core.py", "datahall.training.core") == (
+        "a concept may not use a later one"
+    )
+    assert fault(PACKAGE / "units.py", "datahall.convolution.core") is not None
+    assert fault(PACKAGE / "training" / "core.py", "datahall.convolution.core") is None
