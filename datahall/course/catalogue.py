@@ -280,12 +280,12 @@ def _check_names(catalogue: Catalogue) -> None:
     """Refuse names that occur twice and needs that name nothing."""
     slugs = [module.slug for module in catalogue.modules]
     stems = [notebook.stem for notebook in catalogue.notebooks]
-    numbers = [module.number for module in catalogue.modules]
-    for kind, names in (("slug", slugs), ("stem", stems), ("number", numbers)):
-        twice = {name for name in names if names.count(name) > 1}
+    labels = [module.label for module in catalogue.modules]
+    for kind, names in (("slug", slugs), ("stem", stems), ("number", labels)):
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise InputError(
-                f"course.toml: the {kind} {sorted(twice)[0]!r} occurs twice. Each must occur once."
+                f"course.toml: the {kind} {twice[0]!r} occurs twice. Each must occur once."
             )
     needs = [(m.slug, need, slugs) for m in catalogue.modules for need in m.needs]
     needs += [(n.stem, need, stems) for n in catalogue.notebooks for need in n.needs]

@@ -59,15 +59,25 @@ def facts(
 
 
 def claims(
-    results: Annotated[
-        Path | None,
-        typer.Option(help="A results.json, or the folder that holds it; build/latest if left out."),
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Such as C03; all if left out.")
     ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 1 if the ledger is out of date.")
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Run what is missing or stale, or the ids named.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 if anything disagrees.")
+    ] = False,
+    taken_from: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="PATH", help="Take records from this results.json."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Write docs/claims.md, the ledger of claims, from the values that runs reported."""
-    from datahall.course import claims as ledger
+    """Show the ledger of claims: claimed, measured, verdict; renew it, or check it."""
+    from datahall.course.claims.command import command
 
-    raise typer.Exit(int(ledger.show(results, check=check)))
+    code = command(
+        words or [], measure=measure, check=check, taken_from=taken_from, as_json=as_json
+    )
+    raise typer.Exit(int(code))
