@@ -25,6 +25,7 @@ __all__ = [
     "difference_error",
     "epsilon",
     "paths",
+    "predictions",
     "race",
     "schedule",
     "shapes",
@@ -141,10 +142,10 @@ def paths(surface: surfaces.Surface, name: str, tracks: Mapping[str, Array]) -> 
         tracks: (steps + 1, 2) by label; at most six.
     """
     x, y, height = surfaces.heights(name)
-    fig, (left, right) = figure(7.6, 3.0, ncols=2, width_ratios=[1.25, 1])
+    fig, (left, right) = figure(7.0, 2.8, ncols=2, width_ratios=[1.25, 1])
     _place(fig, left=0.08, right=0.99, bottom=0.17, top=0.9, wspace=0.22)
     above = np.maximum(height - surface.least, 1e-9)
-    levels = np.geomspace(max(above.min(), above.max() * 1e-4), above.max(), 9)
+    levels = np.geomspace(max(above.min(), above.max() * 1e-4), above.max(), 7)
     left.contour(x, y, above, levels=levels, colors=MUTED, linewidths=0.6, antialiased=False)
     said = []
     for k, (label, track) in enumerate(tracks.items()):
@@ -281,3 +282,21 @@ def conditioning(rows: Sequence[Mapping[str, Any]]) -> Figure:
         f"{row['features']}: {row['measured']:,} steps of {row['predicted']:,.0f}" for row in rows
     ]
     return describe(fig, f"Steps of gradient descent, measured of predicted. {'; '.join(said)}.")
+
+
+def predictions(actual: ArrayLike, predicted: ArrayLike) -> Figure:
+    """Draw predicted over actual prices, in thousands of dollars."""
+    actual, predicted = np.asarray(actual) / 1e3, np.asarray(predicted) / 1e3
+    fig, axes = figure(4.8, 3.2)
+    axes.plot(actual, predicted, ".", color=COLORS["blue"], markersize=3)
+    top = max(actual.max(), predicted.max())
+    axes.plot([0, top], [0, top], "--", color=MUTED, linewidth=1)
+    axes.set(xlabel="price paid, $1,000", ylabel="predicted, $1,000")
+    off = np.abs(actual - predicted)
+    dear = actual > 400
+    return describe(
+        fig,
+        f"Predicted over paid prices of {len(actual)} houses. Half are off by less than "
+        f"${np.median(off):.0f},000. Of the {dear.sum()} above $400,000, "
+        f"{(predicted < actual)[dear].sum()} are predicted too low.",
+    )

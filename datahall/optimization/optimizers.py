@@ -25,8 +25,10 @@ __all__ = [
     "Optimizer",
     "RMSProp",
     "Schedule",
+    "adam_step",
     "descend",
     "epsilon_in_paper",
+    "momentum_step",
 ]
 
 Schedule = Callable[[int], float]
@@ -78,12 +80,42 @@ class SGD:
 
     def step(self, place: Array, slope: Array) -> Array:
         """Return the next place."""
-        pull = _rate(self.learning_rate, self._steps) * slope
-        self._velocity = self.momentum * self._velocity - pull
+        rate = _rate(self.learning_rate, self._steps)
         self._steps += 1
+        after, self._velocity = momentum_step(
+            place, slope, self._velocity, rate=rate, momentum=self.momentum
+        )
         if self.nesterov:
-            return place + self.momentum * self._velocity - pull
-        return place + self._velocity
+            return place + self.momentum * self._velocity - rate * slope
+        return after
+
+
+def momentum_step(
+    place: Array,
+    slope: Array,
+    velocity: Array | float,
+    *,
+    rate: float = 0.01,
+    momentum: float = 0.9,
+) -> tuple[Array, Array]:
+    """Return the next place and the next velocity of SGD with momentum.
+
+    Args:
+        place: Parameters, any shape.
+        slope: Of the loss there, same shape.
+        velocity: The last step, same shape; 0 before the first.
+        rate: Learning rate.
+        momentum: Share of the last step that is kept.
+
+    Example:
+        >>> momentum_step(np.array([1.0]), np.array([2.0]), np.array([-0.1]), rate=0.1)
+        (array([0.71]), array([-0.29]))
+
+    Source:
+        Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
+    """
+    velocity = momentum * velocity - rate * slope
+    return place + velocity, velocity
 
 
 @dataclass
@@ -166,13 +198,60 @@ class Adam:
         """Return the next place."""
         rate = _rate(self.learning_rate, self._steps)
         self._steps += 1
-        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * slope
-        self._mean_square = self.beta_2 * self._mean_square + (1 - self.beta_2) * slope**2
-        first, second = 1 - self.beta_1**self._steps, 1 - self.beta_2**self._steps
         epsilon = self.epsilon
         if self.epsilon_place == "keras":
             epsilon = epsilon_in_paper(epsilon, step=self._steps, beta_2=self.beta_2)
-        return place - rate * (self._mean / first) / (np.sqrt(self._mean_square / second) + epsilon)
+        after, self._mean, self._mean_square = adam_step(
+            place,
+            slope,
+            self._mean,
+            self._mean_square,
+            step=self._steps,
+            rate=rate,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=epsilon,
+        )
+        return after
+
+
+def adam_step(
+    place: Array,
+    slope: Array,
+    mean: Array | float,
+    mean_square: Array | float,
+    *,
+    step: int,
+    rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> tuple[Array, Array, Array]:
+    """Return the next place, mean and mean square of Adam, with ε where the paper puts it.
+
+    Args:
+        place: Parameters, any shape.
+        slope: Of the loss there, same shape.
+        mean: Moving mean of the slopes, same shape; 0 before the first step.
+        mean_square: Moving mean of their squares, same shape; 0 before the first step.
+        step: The number of this step, counted from 1.
+        rate: Learning rate.
+        beta_1: Share of the old mean that is kept.
+        beta_2: Share of the old mean square that is kept.
+        epsilon: Keeps the divisor from zero.
+
+    Example:
+        >>> adam_step(np.zeros(1), np.array([5.0]), 0.0, 0.0, step=1, rate=0.1)[0].round(6)
+        array([-0.1])
+
+    Source:
+        Kingma and Ba (2015), algorithm 1.
+    """
+    mean = beta_1 * mean + (1 - beta_1) * slope
+    mean_square = beta_2 * mean_square + (1 - beta_2) * slope**2
+    mean_hat = mean / (1 - beta_1**step)
+    mean_square_hat = mean_square / (1 - beta_2**step)
+    return place - rate * mean_hat / (np.sqrt(mean_square_hat) + epsilon), mean, mean_square
 
 
 def epsilon_in_paper(epsilon: float, *, step: int, beta_2: float = 0.999) -> float:

@@ -177,7 +177,7 @@ def predicted_steps(condition: float, *, tolerance: float) -> float:
         )
     if condition == 1:
         return 1.0
-    return float(np.log(tolerance) / np.log((condition - 1) / (condition + 1)))
+    return max(1.0, float(np.log(tolerance) / np.log((condition - 1) / (condition + 1))))
 
 
 @dataclass(frozen=True)

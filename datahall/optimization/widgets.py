@@ -11,7 +11,7 @@ __all__ = ["explore_cross_entropy", "explore_optimizers"]
 
 
 def explore_optimizers() -> Panel:
-    """Race four optimizers over a bowl, house prices or a network; choose rates, momentum, betas."""
+    """Race four optimizers over a surface; choose rates, momentum and betas."""
     for name in surfaces.SURFACES:
         surfaces.heights(name)  # computed once, so that every redraw is quick
     return Panel(
