@@ -63,8 +63,17 @@ def refuse(event: str, arguments: tuple[Any, ...]) -> None:
                     f"a connection to {address[0]} port {address[1] if len(address) > 1 else '?'}"
                 )
             )
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname") and not is_here(arguments[0]):
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname") and _asks_outside(arguments[0]):
         raise OfflineError(_message(f"the look-up of {arguments[0]!r}"))
+
+
+def _asks_outside(host: Any) -> bool:
+    """Tell whether a host is a name that somebody else must be asked for; an address is not."""
+    try:
+        ipaddress.ip_address(str(host).partition("%")[0])
+    except ValueError:
+        return not is_here(host)
+    return False
 
 
 def _message(what: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from datahall.course import cli
 
 Write = Callable[..., Path]
 Kernels = Callable[[], list[psutil.Process]]
@@ -64,3 +67,32 @@ def no_kernel_left() -> Iterator[None]:
     before = {process.pid for process in living_kernels()}
     yield
     assert not [process for process in living_kernels() if process.pid not in before]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command returned and wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def datahall(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """Return a function that runs the command line in this process."""
+
+    def run(*arguments: object) -> Said:
+        monkeypatch.setattr("sys.argv", ["datahall", *map(str, arguments)])
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as error:
+            code = error.code or 0
+        written = capsys.readouterr()
+        assert isinstance(code, int)
+        return Said(code, written.out, written.err)
+
+    return run
