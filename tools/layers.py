@@ -49,7 +49,7 @@ TEST = (
     Layer(
         "repository",
         "set-up and its failures, lock, rules, links, README",
-        1.0,
+        2.0,
         ((*PYTEST, *TWO, "tests/repository"),),
     ),
     Layer(
@@ -61,13 +61,13 @@ TEST = (
     Layer(
         "nbval",
         "stored outputs are still true",
-        4.0,
+        3.5,
         ((*PYTEST, *NBVAL, "notebooks", "solutions"),),
     ),
     Layer(
         "papermill",
         "notebooks run with other parameters",
-        3.0,
+        2.0,
         ((*PYTEST, "tests/notebooks/test_execution.py"),),  # runs two notebooks at a time itself
     ),
     Layer("browser", "JupyterLab in Chromium", 1.5, ((*PYTEST, "tests/browser"),)),
