@@ -45,8 +45,7 @@ def check(
 ) -> None:
     """Show where you are: exercises passed, wrong and open, the next step, the minutes left.
 
-    Exit codes: 0 nothing is wrong (open exercises are not wrong), 1 an answer is wrong, 2 bad
-    input.
+    Exit codes: 0 every exercise is passed, 1 one is wrong or open, 2 bad input.
     """
     from datahall.course import progress
 

@@ -1,0 +1,123 @@
+"""The learner's copies: made once, never overwritten, reset with the old answer kept."""
+
+import stat
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from datahall.course.copies import Desk, is_writable, work_folder
+from datahall.course.exits import InputError, MachineError
+
+from .labs import SOLVED, STEM, STUB, WRONG, checkout, write
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.delenv("DATAHALL_WORK", raising=False)
+    return Desk(checkout(tmp_path / "course"))
+
+
+def answer(path, number):
+    cells = {cell.id: cell for cell in nbformat.read(path, 4).cells}
+    return cells[f"exercise-99-{number}"].source
+
+
+def test_the_first_opening_copies_the_lab_and_the_next_keeps_the_copy(desk):
+    copy = desk.open(STEM)
+    assert copy == desk.root / "work" / f"{STEM}.ipynb" and answer(copy, 1) == STUB.format(1)
+    write(copy, SOLVED, None)
+    assert desk.open(STEM) == copy and answer(copy, 1) == SOLVED
+    assert stat.S_IMODE(copy.stat().st_mode) & 0o600 == 0o600
+
+
+def test_a_fresh_copy_is_numbered_and_becomes_the_current_one(desk):
+    copy = desk.open(STEM)
+    write(copy, SOLVED, None)
+    second, third = desk.fresh(STEM), desk.fresh(STEM)
+    assert [path.name for path in (second, third)] == [f"{STEM}-2.ipynb", f"{STEM}-3.ipynb"]
+    assert answer(copy, 1) == SOLVED and answer(third, 1) == STUB.format(1)
+    assert desk.current(STEM) == third == desk.open(STEM)
+
+
+def test_two_fresh_copies_at_the_same_moment_do_not_overwrite_each_other(desk):
+    desk.open(STEM)
+    later = desk.work / f"{STEM}-2.ipynb"
+    write(later, SOLVED, None)
+    desk._copy(STEM, "labs", later)
+    assert answer(later, 1) == SOLVED
+
+
+def test_a_reset_puts_one_exercise_back_and_keeps_the_old_answer_below(desk):
+    copy = write(desk.open(STEM), SOLVED, WRONG)
+    assert desk.reset(STEM, "99.1") == copy
+    assert answer(copy, 1) == STUB.format(1) and answer(copy, 2) == WRONG
+    cells = nbformat.read(copy, 4).cells
+    kept = cells[[cell.id for cell in cells].index("exercise-99-1") + 1]
+    assert kept.cell_type == "raw" and SOLVED in kept.source
+
+
+def test_two_resets_keep_two_answers_and_an_untouched_exercise_keeps_none(desk):
+    copy = write(desk.open(STEM), SOLVED, None)
+    desk.reset(STEM, "99.1")
+    desk.reset(STEM, "99.1")
+    notebook = nbformat.read(copy, 4)
+    next(cell for cell in notebook.cells if cell.id == "exercise-99-1").source = WRONG
+    nbformat.write(notebook, copy)
+    desk.reset(STEM, "99.1")
+    ids = [cell.id for cell in nbformat.read(copy, 4).cells if cell.id.startswith("kept")]
+    assert sorted(ids) == ["kept-exercise-99-1-1", "kept-exercise-99-1-2"]
+    nbformat.validate(nbformat.read(copy, 4))
+
+
+def test_an_exercise_that_the_learner_deleted_comes_back_in_its_place(desk):
+    copy = desk.open(STEM)
+    notebook = nbformat.read(copy, 4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "exercise-99-2"]
+    nbformat.write(notebook, copy)
+    desk.reset(STEM, "99.2")
+    ids = [cell.id for cell in nbformat.read(copy, 4).cells]
+    assert ids.index("exercise-99-2") == ids.index("about-99-2") + 1
+
+
+def test_an_unknown_exercise_names_those_that_there_are(desk):
+    with pytest.raises(InputError, match=r"no exercise '99\.7'\. It has 99\.1, 99\.2\."):
+        desk.reset(STEM, "99.7")
+
+
+def test_a_copy_knows_when_the_lab_has_changed(desk):
+    copy = desk.open(STEM)
+    assert not desk.is_outdated(copy, STEM)
+    write(desk.root / "labs" / f"{STEM}.ipynb", None, None, None)
+    assert desk.is_outdated(copy, STEM)
+
+
+def test_a_lab_is_shown_as_its_copy_and_a_lecture_as_itself(desk):
+    lab, lecture = desk.root / "labs" / f"{STEM}.ipynb", desk.root / "notebooks" / "99_places.ipynb"
+    assert desk.shown(lab) == lab
+    desk.take(lab)
+    desk.take(lecture)
+    assert desk.shown(lab) == desk.work / f"{STEM}.ipynb" and desk.shown(lecture) == lecture
+    assert desk.shown(desk.root / "labs") == desk.root / "labs"
+
+
+def test_the_work_folder_can_be_chosen_and_leaves_a_checkout_that_cannot_be_written(
+    desk, tmp_path, monkeypatch
+):
+    assert work_folder(desk.root) == desk.root / "work"
+    monkeypatch.setenv("DATAHALL_HOME", str(tmp_path / "home"))
+    (desk.root / "work").write_text("a file in the way")
+    assert work_folder(desk.root) == tmp_path / "home" / "work"
+    monkeypatch.setenv("DATAHALL_WORK", str(tmp_path / "mine"))
+    assert work_folder(desk.root) == tmp_path / "mine"
+
+
+def test_a_work_folder_that_cannot_be_made_names_the_way_out(desk, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match="Set DATAHALL_WORK to a folder"):
+        Desk(desk.root, tmp_path / "file" / "work").open(STEM)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a place nobody writes: /proc")
+def test_a_read_only_place_is_noticed_even_by_root(tmp_path):
+    assert not is_writable(Path("/proc/self")) and is_writable(tmp_path / "a" / "b")

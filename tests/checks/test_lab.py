@@ -1,0 +1,136 @@
+"""`datahall lab`: what is opened, and a real JupyterLab that serves the learner's copies."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from datahall.course import catalogue, lab
+from datahall.course.copies import Desk
+from datahall.course.exits import InputError
+
+from .labs import SOLVED, STEM, checkout
+from .labs import lab as lab_of
+
+TOKEN = "a-token-for-this-test"  # noqa: S105 (it opens a server on loopback for some seconds)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(port, path, *, method="GET", body=None):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"token {TOKEN}"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+@contextlib.contextmanager
+def serving(desk, target):
+    """Start the server that `datahall lab` would become; stop it afterwards."""
+    port = free_port()
+    line = lab.command(desk, target, browser=False, port=port)
+    environment = lab.surroundings(desk) | {"JUPYTER_TOKEN": TOKEN}
+    with subprocess.Popen(
+        line, env=environment, cwd=desk.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as server:
+        try:
+            yield wait_for(server, port)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def wait_for(server, port):
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            ask(port, "/api/status")
+            return port
+        time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start: {server.stderr.read().decode()[-2000:]}")
+
+
+def test_jupyterlab_opens_and_saves_the_copy_in_the_place_of_the_lab(tmp_path):
+    desk = Desk(checkout(tmp_path / "course"), tmp_path / "outside" / ".hidden" / "work")
+    pristine = (desk.root / "labs" / f"{STEM}.ipynb").read_bytes()
+    with serving(desk, desk.root) as port:
+        model = ask(port, f"/api/contents/labs/{STEM}.ipynb?content=1")
+        copy = desk.current(STEM)
+        assert copy is not None and model["content"]["metadata"]["datahall"]["copy_of"] == STEM
+        changed = {"type": "notebook", "content": json.loads(nbformat.writes(lab_of(SOLVED)))}
+        ask(port, f"/api/contents/labs/{STEM}.ipynb", method="PUT", body=changed)
+        assert nbformat.read(copy, 4).cells[3].source == SOLVED
+        ask(port, f"/api/contents/labs/{STEM}.ipynb/checkpoints", method="POST", body={})
+        names = {item["name"] for item in ask(port, "/api/contents/labs")["content"]}
+        assert names == {f"{STEM}.ipynb"}
+        news = "/lab/api/settings/@jupyterlab/apputils-extension:notification"
+        settings = json.dumps(ask(port, news)["schema"]["properties"]["fetchNews"])
+        assert '"default": "false"' in settings
+    assert (desk.root / "labs" / f"{STEM}.ipynb").read_bytes() == pristine
+    files = [path for path in desk.root.rglob("*") if path.is_file()]
+    assert len(files) == 2  # nothing was written into the checkout
+
+
+def test_the_server_keeps_bytecode_and_asks_for_no_news(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/mine")
+    environment = lab.surroundings(Desk(tmp_path, tmp_path / "work"))
+    assert "PYTHONDONTWRITEBYTECODE" not in environment and "DATAHALL_HEADLESS" not in environment
+    first, second = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert (Path(first) / "labconfig" / "default_setting_overrides.json").is_file()
+    assert second == "/mine"
+
+
+def test_the_command_line_says_what_is_opened(tmp_path):
+    desk = Desk(checkout(tmp_path / "course"))
+    copy = desk.open(STEM)
+    line = lab.command(desk, copy, browser=False, port=8899)
+    assert f"--LabApp.default_url=/lab/tree/work/{STEM}.ipynb" in line
+    assert "--no-browser" in line and "--ServerApp.port=8899" in line
+    assert ("--allow-root" in line) == (os.geteuid() == 0)
+    outside = Desk(desk.root, tmp_path / "elsewhere")
+    line = lab.command(outside, outside.fresh(STEM), browser=True, port=0)
+    assert f"--LabApp.default_url=/lab/tree/labs/{STEM}.ipynb" in line
+    assert not {"--no-browser", "--ServerApp.port=0"} & set(line)
+
+
+def test_a_module_opens_its_first_lecture(tmp_path):
+    desk = Desk(catalogue.repository_root(), tmp_path)
+    chosen = lab.prepare(desk, "convolution", fresh=False, reset=None)
+    assert chosen == desk.root / "notebooks" / "01_convolution.ipynb"
+    assert lab.prepare(desk, None, fresh=False, reset=None) == desk.root
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"notebook": "99"}, "no module or notebook of the course"),
+        ({"notebook": None, "fresh": True}, "--fresh needs the lab to copy"),
+        ({"notebook": "00", "fresh": True}, "has no lab"),
+        ({"notebook": None, "reset": "99.1"}, "no module or notebook of the course"),
+    ],
+)
+def test_bad_input_says_what_to_write(tmp_path, words, said):
+    desk = Desk(catalogue.repository_root(), tmp_path)
+    with pytest.raises(InputError, match=said):
+        lab.prepare(desk, words.pop("notebook"), **{"fresh": False, "reset": None, **words})
