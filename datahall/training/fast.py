@@ -31,6 +31,7 @@ from datahall.training.recipe import (
     Weight,
     one_cycle,
     order,
+    shifts,
     weights_of,
 )
 
@@ -219,7 +220,7 @@ def train(
         ParameterError: A label is not a class.
     """
     begin, tf = time.perf_counter(), tensorflow()
-    inputs = cropped(images, recipe.crop)
+    inputs = cropped(images, recipe.crop - recipe.jitter)
     _check_labels(inputs, labels)
     state = _Adam(first_weights(recipe, seed=seed), recipe)
     loop = _compile(state, recipe)
@@ -227,6 +228,7 @@ def train(
         tf.constant(inputs),
         tf.constant(np.asarray(labels, np.int32)),
         tf.constant(order(len(inputs), recipe, seed=seed)),
+        tf.constant(shifts(recipe, seed=seed)),
         tf.constant(one_cycle(recipe)),
     )
     loop = loop.get_concrete_function(*[tf.TensorSpec([], tf.int32)] * 2, *data)
@@ -286,7 +288,7 @@ class _Adam:
 
 
 def _compile(state: _Adam, recipe: Recipe) -> Any:
-    """Return the loop `run(start, stop, images, labels, order, rates)` as one TensorFlow graph."""
+    """Return the loop `run(start, stop, images, …, rates)` as one TensorFlow graph."""
     tf, part = tensorflow(), recipe.batch // recipe.halves
     shapes = weights_of(recipe)
     sizes = [weight.size for weight in shapes]
@@ -303,14 +305,21 @@ def _compile(state: _Adam, recipe: Recipe) -> Any:
         slopes = tf.gradients(losses, tensors, grad_ys=tf.fill([part], 1 / recipe.batch))
         return tf.cast(tf.concat([tf.reshape(slope, [-1]) for slope in slopes], 0), tf.float32)
 
+    def seen(images: Any, places: Any, corner: Any) -> Any:
+        some, side = tf.gather(images, places), SIDE - 2 * recipe.crop
+        if recipe.jitter:
+            some = tf.slice(some, tf.concat([[0], corner], 0), [part, side, side])
+        return tf.ensure_shape(some, (part, side, side))
+
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def run(start: Any, stop: Any, images: Any, labels: Any, places: Any, rates: Any) -> Any:
+    def run(
+        start: Any, stop: Any, images: Any, labels: Any, places: Any, corners: Any, rates: Any
+    ) -> Any:
         def step(now: Any) -> list[Any]:
             weights = tf.cast(state.weights.read_value(), recipe.compute)
-            halves = tf.split(places[now], recipe.halves)
             slopes = [
-                gradient(weights, tf.gather(images, half), tf.gather(labels, half))
-                for half in halves
+                gradient(weights, seen(images, half, corners[now, place]), tf.gather(labels, half))
+                for place, half in enumerate(tf.split(places[now], recipe.halves))
             ]
             done = state.update(tf.add_n(slopes), rates[now], tf.cast(now + 1, tf.float32))
             with tf.control_dependencies([done]):

@@ -32,7 +32,7 @@ def sheet(images: NDArray[np.uint8], titles: Sequence[str], *, columns: int = 8)
     for axis, image, title in zip(axes.flat, images, titles, strict=False):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
         axis.set_title(title, fontsize=9, loc="center", pad=2)
-    return plotting.describe(fig, f"{len(images)} digits, from the top left: {', '.join(titles)}.")
+    return plotting.describe(fig, f"{len(images)} digits, from the top left: {'; '.join(titles)}.")
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
@@ -127,7 +127,7 @@ def roc(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> Figure:
     axis.plot(rates, rates, ":", color=plotting.MUTED, label="guessing (area 0.5)")
     axis.set(xscale="log", xlim=(1e-4, 1), ylim=(0, 1.02))
     axis.set(xlabel="false positive rate", ylabel="true positive rate")
-    axis.legend(loc="lower right")
+    axis.legend(loc="center")
     return plotting.describe(fig, f"ROC curves. {'; '.join(words)}; guessing: area 0.5.")
 
 
@@ -138,7 +138,7 @@ def spread(accuracies: Sequence[float], *, trials: int) -> Figure:
         accuracies: One for each seed, 0 … 1.
         trials: Test images.
     """
-    fig, axis = plotting.figure(6.4, 0.9 + 0.28 * len(accuracies))
+    fig, axis = plotting.figure(6.4, 1.1 + 0.28 * len(accuracies))
     for place, value in enumerate(accuracies):
         low, high = metrics.wilson_interval(round(value * trials), trials)
         axis.plot([low, high], [place, place], color=plotting.MUTED, linewidth=3, alpha=0.5)
@@ -146,6 +146,7 @@ def spread(accuracies: Sequence[float], *, trials: int) -> Figure:
     axis.set(
         xlabel="test accuracy, with 95 % interval", yticks=range(len(accuracies)), ylabel="seed"
     )
+    axis.margins(y=0.2)
     width = np.mean(
         [np.ptp(metrics.wilson_interval(round(a * trials), trials)) for a in accuracies]
     )
@@ -211,7 +212,8 @@ def _tiles(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _words(seen: Reading) -> str:
     order = np.argsort(-seen.probabilities)
-    first, second = (f"{digit} ({seen.probabilities[digit]:.3f})" for digit in order[:2])
+    first, second = (f"{digit} ({seen.probabilities[digit]:.2f})" for digit in order[:2])
+    then = f", then {second}" if seen.probabilities[order[1]] >= 0.005 else " and nothing else"
     active = [
         f"{int((maps.max(axis=(1, 2)) > 0).sum())} of {len(maps)} maps of {name}"
         for name, maps in seen.maps.items()
@@ -219,6 +221,6 @@ def _words(seen: Reading) -> str:
     if not seen.image.any():
         return f"The image is empty, and still the network says {first}: it knows no 'none'."
     return (
-        f"The network reads {first}, then {second}. {int((seen.image > 0).sum())} pixels carry "
+        f"The network reads {first}{then}. {int((seen.image > 0).sum())} pixels carry "
         f"ink; active are {' and '.join(active)}."
     )

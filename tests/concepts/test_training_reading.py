@@ -104,7 +104,7 @@ def test_the_spread_of_seeds_carries_wilson_intervals():
 
 def test_a_sheet_names_its_digits(digits):
     words = plotting.description(figures.sheet(digits, ["1", "7", "0"], columns=2))
-    assert words == "3 digits, from the top left: 1, 7, 0."
+    assert words == "3 digits, from the top left: 1; 7; 0."
 
 
 def test_the_pad_reads_what_is_drawn_and_redraws_once_a_change(model, digits):
