@@ -279,8 +279,8 @@ def progress(items: Iterable[Item], label: str, total: int | None = None) -> Ite
 
 def _plain(value: Any) -> Any:
     """Turn NumPy and TensorFlow scalars into Python's own."""
-    if isinstance(value, (bool, int, float, str)):
-        return value
+    if isinstance(value, (bool, int, float, str)) and not hasattr(value, "item"):
+        return value  # np.float64 is a float too, but its comparisons are not JSON
     if hasattr(value, "numpy"):
         value = value.numpy()
     if hasattr(value, "item") and getattr(value, "size", 1) == 1:
