@@ -262,7 +262,7 @@ def places(
     return describe(
         made,
         f"A kernel of {kernel} on {size} elements with stride {stride}, padding {padding}, "
-        f"dilation {dilation} stands at {count} places; {unseen} elements are never under it.",
+        f"dilation {dilation} stands at {count} places; elements never under it: {unseen}.",
     )
 
 

@@ -100,8 +100,8 @@ def explore_kernel(images: Array) -> Panel:
         "kernel": KernelGrid(KERNELS["horizontal edge"]),
         "stride": ipywidgets.IntSlider(1, min=1, max=4, description="stride"),
         "padding": ipywidgets.IntSlider(1, min=0, max=3, description="padding"),
-        "row": ipywidgets.IntSlider(6, min=0, max=27, description="window row"),
-        "column": ipywidgets.IntSlider(11, min=0, max=27, description="window column"),
+        "row": ipywidgets.IntSlider(7, min=0, max=27, description="window row"),
+        "column": ipywidgets.IntSlider(8, min=0, max=27, description="window column"),
     }
 
     def fit(_: object) -> None:
