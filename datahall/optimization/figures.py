@@ -18,6 +18,7 @@ from datahall.optimization.optimizers import Optimizer, Schedule
 from datahall.plotting import COLORS, GRID, INK, MUTED, describe, figure
 
 __all__ = [
+    "accuracies",
     "activation_slopes",
     "conditioning",
     "cross_entropy",
@@ -243,13 +244,16 @@ def schedule(curves: Mapping[str, Schedule], *, steps: int) -> Figure:
     return describe(fig, f"Learning rates over {steps} steps: {'; '.join(said)}.")
 
 
-def descents(curves: Mapping[str, ArrayLike], *, label: str, title: str = "") -> Figure:
+def descents(
+    curves: Mapping[str, ArrayLike], *, label: str, title: str = "", over: str = "step"
+) -> Figure:
     """Draw values over the step on a logarithmic axis: losses, errors, distances.
 
     Args:
         curves: Positive values by name; at most six.
         label: What is drawn, with its unit.
         title: Of the figure.
+        over: What the values stand over.
     """
     fig, axes = figure(6.4, 3.0)
     said = []
@@ -258,9 +262,9 @@ def descents(curves: Mapping[str, ArrayLike], *, label: str, title: str = "") ->
         color = list(COLORS.values())[k]
         axes.semilogy(values, _LINES[k % len(_LINES)], color=color, label=name)
         said.append(f"{name} from {values[0]:.2g} to {values[-1]:.2g}")
-    axes.set(xlabel="step", ylabel=label, title=title)
+    axes.set(xlabel=over, ylabel=label, title=title)
     axes.legend()
-    return describe(fig, f"{label} over the step: {'; '.join(said)}.")
+    return describe(fig, f"{label} over the {over}: {'; '.join(said)}.")
 
 
 def conditioning(rows: Sequence[Mapping[str, Any]]) -> Figure:
@@ -300,3 +304,24 @@ def predictions(actual: ArrayLike, predicted: ArrayLike) -> Figure:
         f"${np.median(off):.0f},000. Of the {dear.sum()} above $400,000, "
         f"{(predicted < actual)[dear].sum()} are predicted too low.",
     )
+
+
+def accuracies(curves: Mapping[str, ArrayLike], *, marked: int) -> Figure:
+    """Draw accuracies over the update, with one update marked.
+
+    Args:
+        curves: Accuracy after each update, by name; at most six.
+        marked: The update that the dotted line marks, counted from 1.
+    """
+    fig, axes = figure(6.4, 2.9)
+    said = []
+    for k, (name, given) in enumerate(curves.items()):
+        values = np.asarray(given, dtype=float)
+        color = list(COLORS.values())[k]
+        axes.plot(np.arange(1, len(values) + 1), values, color=color, linewidth=1.2, label=name)
+        said.append(f"{name} {values[marked - 1]:.2f} and {values[-1]:.2f}")
+    axes.axvline(marked, color=INK, linestyle=":", linewidth=1)
+    axes.set(xlabel="update", ylabel="accuracy", ylim=(0, 1.03))
+    axes.legend(fontsize=8, ncols=2)
+    total = len(values)
+    return describe(fig, f"Accuracy after {marked} and {total} updates: {'; '.join(said)}.")

@@ -27,6 +27,7 @@ __all__ = [
     "loss",
     "new_network",
     "numerical_gradient",
+    "two_halves",
     "two_rings",
     "unflatten",
 ]
@@ -199,6 +200,16 @@ def unflatten(vector: Array, like: Network) -> Network:
     ends = np.cumsum([array.size for array in like.arrays])
     parts = np.split(vector, ends[:-1])
     return Network(*(part.reshape(a.shape) for part, a in zip(parts, like.arrays, strict=True)))
+
+
+def two_halves(count: int = 100, *, seed: int = 0) -> tuple[Array, Array]:
+    """Return normal points, of class 1 where their coordinates sum to more than zero.
+
+    Returns:
+        Points (count, 2) and one-hot targets (count, 2), float64. A straight line divides them.
+    """
+    points = np.random.default_rng(seed).normal(size=(count, 2))
+    return points, np.eye(2)[(points.sum(axis=1) > 0).astype(int)]
 
 
 def two_rings(count: int = 100, *, noise: float = 0.1, seed: int = 0) -> tuple[Array, Array]:

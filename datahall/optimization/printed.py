@@ -1,4 +1,4 @@
-"""Formulas as widely copied articles print them, so that a run can judge them (claims C05 to C12).
+"""Formulas as widely copied articles print them, so that a run can judge them (claims C05 to C14).
 
 Everything here is wrong on purpose, or wrong unless something unsaid is added. The right forms are
 in `optimizers`, `losses` and `regression`.
@@ -10,9 +10,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from datahall.optimization import network, regularization
 from datahall.optimization.activations import Array
+from datahall.optimization.optimizers import Adam
 
-__all__ = ["AdamOfA2", "AdamOfA3", "cross_entropy_of_a4", "squared_error_slope_of_a5"]
+__all__ = [
+    "AdamOfA2",
+    "AdamOfA3",
+    "cross_entropy_of_a4",
+    "program_of_a2",
+    "squared_error_slope_of_a5",
+]
 
 
 @dataclass
@@ -81,3 +89,42 @@ def squared_error_slope_of_a5(columns: Array, targets: Array, weights: Array) ->
     Target minus prediction is the way *down*; with the minus of the update the step goes up.
     """
     return columns.T @ (targets - columns @ weights) / len(targets)
+
+
+def program_of_a2(
+    points: Array, targets: Array, *, updates: int, rate: float = 0.001, seed: int = 0
+) -> Array:
+    """Claim C14: train a 2-5-2 ReLU network with Adam, an L2 penalty of 0.01 and batches of ten.
+
+    Args:
+        points: (samples, 2).
+        targets: One-hot rows, (samples, 2).
+        updates: Steps of the optimizer.
+        rate: Learning rate.
+        seed: Of the first weights and the order of the samples.
+
+    Returns:
+        (updates + 1,): the accuracy on the samples before the first and after each update.
+    """
+    rng = np.random.default_rng(seed)
+    net = network.new_network(seed=seed)
+    optimizer, place = Adam(rate), network.flatten(net)
+    is_weight = np.concatenate([np.full(a.size, a.ndim == 2) for a in net.arrays])
+    accuracy = [_accuracy(net, points, targets)]
+    batches: list[Array] = []
+    for _ in range(updates):
+        batches = batches or np.split(rng.permutation(len(points)), len(points) // 10)
+        batch = batches.pop()
+        trace = network.forward(net, points[batch])
+        slope = network.flatten(network.backward(net, trace, targets[batch]))
+        slope += regularization.l2_slope(place, 0.01) * is_weight  # biases are not penalized
+        place = optimizer.step(place, slope)
+        net = network.unflatten(place, net)
+        accuracy.append(_accuracy(net, points, targets))
+    return np.array(accuracy)
+
+
+def _accuracy(net: network.Network, points: Array, targets: Array) -> float:
+    """Return the share of points whose largest logit is that of their class."""
+    said = network.forward(net, points).logits.argmax(axis=1)
+    return float((said == targets.argmax(axis=1)).mean())
