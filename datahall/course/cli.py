@@ -6,7 +6,6 @@ run · 3 this machine cannot · 130 interrupted. See `datahall.course.exits`.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -39,16 +38,13 @@ for group in (show, machine, run, learn, authors):
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
     try:
-        app()
+        app(prog_name="datahall")
     except CourseError as error:
         print(f"datahall: {error}", file=sys.stderr)
         _leave(exit_for(error))
     except KeyboardInterrupt:
         print("datahall: interrupted", file=sys.stderr)
         _leave(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader, such as `head`, has seen enough
-        _leave(Exit.OK)
 
 
 def _leave(code: Exit) -> None:
