@@ -209,7 +209,7 @@ def matrices(
         low, high = _symmetric(plane, 1.8)
         axis.imshow(plane, cmap=SIGNED, vmin=low, vmax=high)
         for y, x in np.ndindex(plane.shape):
-            number = f"{plane[y, x]:.{digits}g}".replace("-", "−")
+            number = f"{plane[y, x] + 0.0:.{digits}g}".replace("-", "−")
             axis.text(x, y, number, ha="center", va="center", fontsize=9 if rows < 8 else 8)
         _outline(axis, (0, 0), plane.shape, MUTED, 1)
         for cell in (marks or {}).get(title, ()):
