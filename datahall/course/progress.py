@@ -198,7 +198,8 @@ def _print(labs: list[Lab]) -> None:
 
     console = Console(highlight=False)
     for lab in labs:
-        table = Table(title=f"{lab.lab}  ({lab.file})", title_justify="left", box=None)
+        console.print(f"{lab.lab} ({_short(lab.file)})", markup=False, soft_wrap=True)
+        table = Table(box=None)
         for name in ("exercise", "title", "verdict"):
             table.add_column(name)
         table.add_column("points", justify="right")
@@ -213,6 +214,11 @@ def _print(labs: list[Lab]) -> None:
             console.print(f"  {lab.trouble}", markup=False, soft_wrap=True)
         console.print()
     console.print(_closing(labs), markup=False, soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _closing(labs: list[Lab]) -> str:
