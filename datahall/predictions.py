@@ -218,7 +218,7 @@ def _form(asked: Guess) -> None:
     field = ipywidgets.Text(
         placeholder="for example 1500 or 1.5k",
         description=f"Guess{unit}",
-        continuous_update=True,
+        continuous_update=False,  # sent once, before the click: a value typed fast arrives whole
         style={"description_width": "initial"},
         layout=ipywidgets.Layout(width="24em"),
     )
