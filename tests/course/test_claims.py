@@ -81,7 +81,7 @@ def test_a_damaged_record_says_how_to_measure_again(tmp_path: Path) -> None:
 
 def test_the_page_shows_claim_measurement_spread_and_verdict() -> None:
     text = page.render([CLAIM], {"C99": record(0.981, 0.985)})
-    row = "| [C99](#c99) | A1 | accuracy \\| 98 % | accuracy 0.9830 (0.9810 to 0.9850, 2 runs) |"
+    row = "| [C99](#c99) | A1 | accuracy \\| 98 % | accuracy: 0.9830 (0.9810 to 0.9850, 2 runs) |"
     assert row in text
     assert "**Verdict: reproduced.** It holds. (accuracy ≥ 0.98)" in text
     assert "![C99, accuracy: 2 runs from 0.981 to 0.985; claimed 0.98](claims/C99.svg)" in text

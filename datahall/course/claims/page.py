@@ -85,11 +85,11 @@ def _spread(record: Mapping[str, Any], name: str) -> str:
         return ""
     unit, numbers = values[0]["unit"], [value["value"] for value in values]
     if len(numbers) == 1 or any(isinstance(number, str | bool) for number in numbers):
-        return f"{name} {format_quantity(numbers[0], unit, 4)}"
+        return f"{name}: {format_quantity(numbers[0], unit, 4)}"
     mean, low, high = (
         format_quantity(n, unit, 4) for n in (statistics.mean(numbers), min(numbers), max(numbers))
     )
-    return f"{name} {mean} ({low} to {high}, {len(numbers)} runs)"
+    return f"{name}: {mean} ({low} to {high}, {len(numbers)} runs)"
 
 
 def _section(claim: Claim, kept: Records) -> str:
@@ -100,7 +100,7 @@ def _section(claim: Claim, kept: Records) -> str:
     cells = {value["name"]: value["cell"] for run in record["runs"] for value in run["values"]}
     link = f"../notebooks/{record['notebook']}.ipynb"
     rows = "\n".join(
-        f"| {_cell(_spread(record, name).removeprefix(name).strip())} | {_cell(name)} | "
+        f"| {_cell(_spread(record, name).removeprefix(f'{name}: '))} | {_cell(name)} | "
         f"`{cells[name]}` |"
         for name in names
     )
