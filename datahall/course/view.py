@@ -100,11 +100,11 @@ class LiveView(PlainView):
         from rich.console import Console
         from rich.live import Live
 
+        self._begun, self._all, self._over = time.monotonic(), 0, 0
         self._console = Console(file=self.stream, highlight=False)
         self._live = Live(
             console=self._console, refresh_per_second=8, transient=True, get_renderable=self._table
         )
-        self._begun, self._all, self._over = time.monotonic(), 0, 0
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
@@ -139,28 +139,19 @@ class LiveView(PlainView):
         self._console.print(text, soft_wrap=True)
 
     def _table(self) -> Table:
+        """Draw the table; called from the thread that redraws it."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table.grid(padding=(0, 2))
-        now = time.monotonic()
-        for name in self._told:
+        table, now = Table.grid(padding=(0, 2)), time.monotonic()
+        for name in list(self._told):
             cell_id, done, of = self._cells.get(name, ("starting the kernel", 0, 1))
             bar: Any = ProgressBar(total=of, completed=done, width=24)
-            table.add_row(
-                name,
-                bar,
-                f"{done} of {of}",
-                f"[dim]{cell_id}[/]",
-                format_duration(now - self._since[name]),
-            )
-        table.add_row(
-            f"[dim]{self._over} of {self._all} notebooks[/]",
-            "",
-            "",
-            "",
-            f"[dim]{format_duration(now - self._begun)}[/]",
-        )
+            took = format_duration(now - self._since[name])
+            table.add_row(Text(name), bar, f"{done} of {of}", Text(cell_id, "dim"), took)
+        total = Text(f"{self._over} of {self._all} notebooks", "dim")
+        table.add_row(total, "", "", "", Text(format_duration(now - self._begun), "dim"))
         return table
 
     def end(self) -> None:
