@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import select
 import signal
@@ -130,6 +131,7 @@ def _limit() -> None:
 
 
 def _silence() -> None:
+    logging.disable()  # Jupyter would log what an answer displays: it cannot be shown from here
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from datahall.checking import showing
 from datahall.checking.calling import PRINT_LIMIT, Outcome
 from datahall.checking.comparing import difference
@@ -63,11 +65,25 @@ def explain(
         return f"{called} changed its argument {name} in place.", f"Work on a copy: {name}.copy()."
     if " afterwards: " in said:
         return f"{called} did its work wrongly: {said}.", ""
-    expected = showing.described(wanted.value)
     if got.value is None:
+        expected = showing.described(wanted.value)
         return f"{called} returned None, expected {expected}.", "Is the return line missing?"
-    told = said == f"it is {showing.shown(got.value)} instead of {showing.shown(wanted.value)}"
-    return f"{called} returned {came}, expected {expected}{'' if told else f': {said}'}.", ""
+    return f"{called} returned {_compared(wanted.value, got.value, said)}.", ""
+
+
+def _compared(wanted: Any, got: Any, said: str) -> str:
+    """Write both values, and how they differ unless that is plain to see."""
+    came, expected = showing.shown(got), showing.shown(wanted)
+    if said == f"it is {came} instead of {expected}":
+        return f"{came}, expected {expected}"
+    if said.startswith("the first difference") and showing.is_small(wanted):
+        array = showing.plain(got)
+        both = f"both of shape {array.shape}, {array.dtype}"
+        place = f"; {said.partition(':')[0]}" if array.size > 1 else ""
+        return f"{came}, expected {expected} ({both}{place})"
+    came, expected = showing.described(got), showing.described(wanted)
+    told = said.startswith("the shape is") or said.startswith("it is not equal")
+    return f"{came}, expected {expected}{'' if told else f': {said}'}"
 
 
 def came_back(outcome: Outcome) -> str:

@@ -69,6 +69,7 @@ def judge(check: Check, answer: Any, beat: Beat) -> dict[str, Any]:
     if first is None:
         return _found("passed", float(check.points))
     advice = first.says or _advice(check, answer, first, beat) or first.step.idea
+    advice = advice if not advice or advice.endswith((".", "?", "!")) else f"{advice}."
     message, rows = f"{first.sentence} {advice}".strip(), [*first.rows, ("look at", advice)]
     return _found("wrong", _points(check, passed), message, rows)
 
@@ -124,6 +125,13 @@ def is_empty(answer: Any) -> bool:
     return {step.opname for step in steps} <= trivial and set(loaded) <= {None, Ellipsis}
 
 
+def _named(sentence: str, called: str, name: str) -> str:
+    """Put a trap's name at the end of a sentence, or after the call if it ends in parentheses."""
+    if sentence.endswith(")."):
+        return f"{called} ({name}){sentence.removeprefix(called)}"
+    return f"{sentence[:-1]} ({name})."
+
+
 class Trial:
     """One step, tried on one answer."""
 
@@ -160,7 +168,7 @@ class Trial:
         called = showing.call(self.check.function, case.args, case.kwargs)
         sentence, says = explaining.explain(called, wanted, got, said, seconds=self.check.seconds)
         if isinstance(step, Trap):
-            sentence = f"{sentence[:-1]} ({step.name})."
+            sentence = _named(sentence, called, step.name)
         rows = [
             ("called", called),
             ("came back", explaining.came_back(got)),
@@ -177,7 +185,7 @@ class Trial:
                 step.strategy,
                 lambda drawn: self._case(step, as_case(drawn)),
                 examples=step.examples,
-                seconds=2 * self.check.seconds,
+                seconds=4 * self.check.seconds,
                 stop=lambda failure: failure.is_dear,
             )
         except UnsteadyError:

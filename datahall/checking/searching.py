@@ -39,7 +39,7 @@ def smallest(
         strategy: A Hypothesis strategy.
         judge: Returns None for a case that holds, else what is wrong with it.
         examples: How many cases are tried.
-        seconds: How long shrinking may take; the smallest case found until then is used.
+        seconds: How long the search may take; the smallest case found until then is used.
         stop: Whether what was found is so dear to repeat that it is not shrunk (a call that did not
             end).
 
@@ -70,13 +70,15 @@ def smallest(
             if stop(result) or time.monotonic() > deadline:
                 raise _Enough
             raise _CaseFailsError
+        if not found and time.monotonic() > deadline:
+            raise _Enough
 
     with _no_folder(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             seek()
         except (_CaseFailsError, _Enough):
-            return found[-1]
+            return found[-1] if found else None
         except errors.Flaky as error:
             raise UnsteadyError from error
     return None

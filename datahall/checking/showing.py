@@ -36,6 +36,12 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def is_small(value: Any) -> bool:
+    """Tell whether a value is an array that a message writes out."""
+    array = plain(value)
+    return isinstance(array, np.ndarray) and array.size <= _SMALL and array.ndim <= 3
+
+
 def shown(value: Any) -> str:
     """Write a value on one line.
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
+import time
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from datahall.checking import Bank, Check, Example, Property, Search, Wrong
+from datahall.checking import Bank, Check, Example, Property, Search, Trap, Wrong
 from datahall.errors import CheckFailed
 
 from .places import BANK, by_counting, check, forgets_the_first, places, rounds_up
@@ -158,13 +159,19 @@ def array_check(reference, wrong=(), **changes):
     [
         (lambda image: None if image.size else 0, "returned None, expected the array [[2.0"),
         (lambda image: (2 * image).tolist(), "it is a list instead of an array"),
-        (lambda image: 2 * image[0], "the shape is (2,) instead of (2, 2)"),
+        (
+            lambda image: 2 * image[0],
+            "returned the array [2.0, 4.0] of shape (2,), float64, expected the array",
+        ),
         (lambda image: (2 * image).astype(int), "the dtype is int64 (whole numbers) instead of"),
         (
             lambda image: image + np.array([[1, 2], [3, 5]]),
-            "difference is at [1, 1]: 9.0 instead of 8.0",
+            "(both of shape (2, 2), float64; the first difference is at [1, 1])",
         ),
-        (lambda image: 2 * image[image > 9], "the shape is (0,) instead of (2, 2)"),
+        (
+            lambda image: 2 * image[image > 9],
+            "returned the array [] of shape (0,), float64, expected the array",
+        ),
     ],
 )
 def test_an_array_is_compared_in_kind_shape_and_value(answer, said, isolated):
@@ -298,3 +305,42 @@ def test_a_check_that_is_itself_broken_says_so_and_does_not_blame_the_answer(iso
     verdict = check(steps=steps, isolated=isolated)(places)
     assert "This check failed (ZeroDivisionError" in verdict.message
     assert "your answer was not judged" in verdict.message
+
+
+def test_a_large_array_is_told_by_shape_and_the_first_difference():
+    image = np.zeros((20, 30))
+    check = array_check(lambda image: image + 1, steps=[Example((image,), idea="Look again.")])
+
+    def one_off(image):
+        result = image + 1
+        result[3, 4] = 7
+        return result
+
+    assert check(one_off).message == (
+        "double(an array of shape (20, 30), float64) returned an array of shape (20, 30), float64, "
+        "expected an array of shape (20, 30), float64: the first difference is at [3, 4]: 7.0 "
+        "instead of 1.0. Look again."
+    )
+
+
+def test_a_trap_is_named_after_the_call_where_the_sentence_ends_in_parentheses():
+    steps = [Trap("negative numbers", (np.array([-1.0, 2.0]),), idea="Mind the sign.")]
+    message = array_check(lambda image: 2 * image, steps=steps)(
+        lambda image: abs(2 * image)
+    ).message
+    assert message.startswith("double([-1.0, 2.0]) (negative numbers) returned [2.0, 4.0]")
+
+
+def test_a_search_that_takes_too_long_ends_and_what_held_counts_as_held():
+    def slow(size, kernel, *, stride=1):
+        time.sleep(0.2)
+        return places(size, kernel, stride=stride)
+
+    steps = [Search(st.tuples(st.integers(5, 30), st.integers(1, 5)), idea="", examples=10_000)]
+    assert check(steps=steps, seconds=0.2)(slow).state == "passed"
+
+
+def test_an_advice_without_a_stop_gets_one():
+    steps = [Example((1, 1), idea="Count the first place")]
+    wrong = check(steps=steps, bank=Bank(right=[], wrong=[]))(lambda size, kernel: 0)
+    assert wrong.message.endswith("Count the first place.")

@@ -209,3 +209,46 @@ def test_interrupting_a_check_interrupts_it():
 
     with pytest.raises(KeyboardInterrupt):
         check(isolated=False)(interrupted)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limited child needs fork: Linux only")
+def test_ctrl_c_ends_a_check_at_once_and_its_child_with_it():
+    script = (
+        "from tests.checks.places import check\n"
+        "from tests.checks.test_misbehaviour import never_ends\n"
+        "print('ready', flush=True)\n"
+        "check(seconds=300)(never_ends)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        while not (children := psutil.Process(run.pid).children()):
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode != 0 and "KeyboardInterrupt" in errors
+    assert not any(child.is_running() for child in children)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limited child needs fork: Linux only")
+def test_numpy_still_multiplies_in_a_child_of_a_process_that_has_multiplied():
+    script = (
+        "import numpy as np\n"
+        "from tests.checks.places import check, places\n"
+        "large = np.ones((700, 700)); large @ large\n"
+        "def multiplies(size, kernel, *, stride=1):\n"
+        "    assert (large @ large)[0, 0] == 700\n"
+        "    return places(size, kernel, stride=stride)\n"
+        "print(check(seconds=20)(multiplies).state)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=100
+    )
+    assert (run.stdout, run.stderr) == ("passed\n", "")
