@@ -149,23 +149,23 @@ def picture(claim: Claim, record: Mapping[str, Any]) -> str:
     import matplotlib
 
     numbers = _numbers(claim, record)
+    made, axes = plotting.figure(6.0, 1.1)
+    axes.axvline(claim.claimed_value, color=plotting.COLORS["orange"], label="claimed")
+    axes.plot(
+        numbers,
+        [0.0] * len(numbers),
+        "o",
+        color=plotting.COLORS["blue"],
+        alpha=0.8,
+        label="measured",
+    )
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.margins(x=0.15)
+    axes.set_title(claim.plot, fontsize=9)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": claim.id, "svg.fonttype": "none"}):
-        made, axes = plotting.figure(6.0, 1.1)
-        axes.axvline(claim.claimed_value, color=plotting.COLORS["orange"], label="claimed")
-        axes.plot(
-            numbers,
-            [0.0] * len(numbers),
-            "o",
-            color=plotting.COLORS["blue"],
-            alpha=0.8,
-            label="measured",
-        )
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.margins(x=0.15)
-        axes.set_title(claim.plot, fontsize=9)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        buffer = io.StringIO()
         made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
