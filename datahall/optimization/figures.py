@@ -32,6 +32,7 @@ __all__ = [
     "shapes",
 ]
 
+FAINT = "#aab4bb"  # contours stay behind the paths
 _LINES = ["-", "--", "-.", ":"]  # lines differ in dash as well as in colour
 
 
@@ -144,10 +145,10 @@ def paths(surface: surfaces.Surface, name: str, tracks: Mapping[str, Array]) -> 
     """
     x, y, height = surfaces.heights(name)
     fig, (left, right) = figure(7.0, 2.8, ncols=2, width_ratios=[1.25, 1])
-    _place(fig, left=0.08, right=0.99, bottom=0.17, top=0.9, wspace=0.22)
+    _place(fig, left=0.115, right=0.985, bottom=0.18, top=0.9, wspace=0.22)
     above = np.maximum(height - surface.least, 1e-9)
     levels = np.geomspace(max(above.min(), above.max() * 1e-4), above.max(), 7)
-    left.contour(x, y, above, levels=levels, colors=MUTED, linewidths=0.6, antialiased=False)
+    left.contour(x, y, above, levels=levels, colors=FAINT, linewidths=0.8, antialiased=False)
     said = []
     for k, (label, track) in enumerate(tracks.items()):
         color, dash = list(COLORS.values())[k], _LINES[k % len(_LINES)]
@@ -159,10 +160,10 @@ def paths(surface: surfaces.Surface, name: str, tracks: Mapping[str, Array]) -> 
     left.plot(*surface.start, "s", color=INK, markersize=6)
     left.set(xlim=surface.limits[:2], ylim=surface.limits[2:], title=surface.title)
     left.set(xlabel=surface.labels[0], ylabel=surface.labels[1])
-    right.set(title="loss above the lowest", xlabel="step", ylim=(1e-6, 1e4))
-    right.yaxis.set_major_locator(FixedLocator([1e-6, 1e-3, 1, 1e3]))
+    right.set(title="loss above the lowest", xlabel="step", ylim=(1e-6, 1e7))
+    right.yaxis.set_major_locator(FixedLocator([1e-6, 1e-3, 1, 1e3, 1e6]))
     right.yaxis.set_minor_locator(NullLocator())
-    right.legend(loc="upper right", fontsize=8)
+    right.legend(loc="upper center", fontsize=8, ncols=2)
     steps = len(next(iter(tracks.values()))) - 1
     return describe(
         fig, f"On {surface.title}, loss above the lowest after {steps} steps: {', '.join(said)}."

@@ -126,3 +126,25 @@ def test_receptive_fields_of_published_networks() -> None:
 def test_receptive_fields_refuse_a_stride_of_zero() -> None:
     with pytest.raises(ShapeError, match="kernel 3 and stride 0"):
         cost.receptive_fields([(3, 0)])
+
+
+def test_operations_equal_tensorflows_own_count() -> None:
+    import tensorflow as tf
+    from tensorflow.python.framework import ops  # the statistics behind TensorFlow's profiler
+
+    layer = cost.ConvLayer(28, 28, 32, 64)
+    traced = tf.function(lambda x, k: tf.nn.conv2d(x, k, 1, "VALID")).get_concrete_function(
+        tf.TensorSpec((1, 28, 28, 32)), tf.TensorSpec((3, 3, 32, 64))
+    )
+    node = next(op for op in traced.graph.get_operations() if op.type == "Conv2D").node_def
+    assert ops.get_stats_for_node_def(traced.graph, node, "flops").value == layer.flop
+
+
+def test_resnet50_has_the_weights_that_keras_counts() -> None:
+    import keras
+
+    model = keras.applications.ResNet50(weights=None)
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    layers = cost.resnet50(batch=2)
+    assert sum(layer.weights for layer in layers) == sum(int(np.prod(k.shape)) for k in kernels)
+    assert len(layers) == len(kernels)

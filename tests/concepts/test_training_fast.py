@@ -245,7 +245,7 @@ def test_the_recipe_by_keras_fit_reports_a_lap_too():
 def test_an_unknown_program_and_a_failing_one_are_told_apart():
     with pytest.raises(ParameterError, match=r"'swim'.* article, fit, loop"):
         race.run("swim")
-    with pytest.raises(ParameterError, match=r"program is 'loop' with recipe None"):
+    with pytest.raises(ParameterError, match=r"program is 'loop' with 0 recipes"):
         race.run("loop")
     with pytest.raises(CourseError, match=r"exit code 1; its last words: .*ShapeError"):
         race.run("loop", replace(TO_98, layers=(Pool(32), Dense(10))))
