@@ -17,12 +17,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from datahall.errors import CourseError, ParameterError
 from datahall.training.recipe import Conv, Dense, Layer, Pool, Recipe, order
+
+Data = tuple[Any, Any, Any, Any]
 
 PROGRAMS = ("article", "fit", "loop")
 VALIDATION = 10_000
@@ -69,21 +71,22 @@ class Race:
 
 def run(
     program: str,
-    recipe: Recipe | None = None,
-    *,
+    *recipes: Recipe,
     seeds: Sequence[int] = (0,),
     epochs: int = 5,
+    examples: int | None = None,
     threads: int | None = None,
     validation: bool = False,
     limit_s: float = 1800,
 ) -> list[Race]:
-    """Run a program in a fresh process, once a seed one after the other.
+    """Run a program in a fresh process: each recipe with each seed, one after the other.
 
     Args:
         program: One of `PROGRAMS`.
-        recipe: What `fit` and `loop` train.
-        seeds: One training each; the cold clock of all but the first is not a cold one.
+        recipes: What `fit` and `loop` train; none for `article`.
+        seeds: One training each; the cold clock of all but the very first is not a cold one.
         epochs: Epochs of `article`.
+        examples: Train on so many images only, the first ones; None takes all.
         threads: Threads of one operation; None leaves TensorFlow's default, every core.
         validation: Train on the first 50,000 images, judge with the other 10,000, and leave the
             test images alone: the way to search.
@@ -93,16 +96,17 @@ def run(
         ParameterError: There is no such program, or it lacks its recipe.
         CourseError: The process failed; its last words are in the message.
     """
-    if program not in PROGRAMS or (program != "article" and recipe is None):
+    if program not in PROGRAMS or (program == "article") == bool(recipes):
         raise ParameterError(
-            f"program is {program!r} with recipe {recipe}. Expected one of {', '.join(PROGRAMS)}, "
-            "the last two with a recipe. Take recipe.TO_98."
+            f"program is {program!r} with {len(recipes)} recipes. Expected one of "
+            f"{', '.join(PROGRAMS)}, the last two with a recipe. Take recipe.TO_98."
         )
     asked = {
         "program": program,
-        "recipe": recipe and _as_plain(recipe),
+        "recipes": [_as_plain(recipe) for recipe in recipes],
         "seeds": list(seeds),
         "epochs": epochs,
+        "examples": examples,
         "validation": validation,
         "spawned": time.time(),
     }
@@ -170,18 +174,18 @@ class _Clock:
         )
 
 
-def _loop(asked: dict[str, Any], seed: int, data: tuple[Any, Any, Any, Any]) -> list[Lap]:
+def _loop(asked: dict[str, Any], recipe: Recipe, seed: int, data: Data) -> list[Lap]:
     from datahall.training import fast
 
     images, labels, judged, truth = data
-    clock, recipe = _Clock(asked["spawned"]), _as_recipe(asked["recipe"])
+    clock = _Clock(asked["spawned"])
     clock.go()
     trained = fast.train(images, labels, recipe, seed=seed)
     clock.stop()
     return [clock.lap(trained.accuracy(judged, truth))]
 
 
-def _article(asked: dict[str, Any], seed: int, data: tuple[Any, Any, Any, Any]) -> list[Lap]:
+def _article(asked: dict[str, Any], _: Any, seed: int, data: Data) -> list[Lap]:
     import keras
 
     from datahall.training import core
@@ -209,13 +213,12 @@ def _article(asked: dict[str, Any], seed: int, data: tuple[Any, Any, Any, Any]) 
     return laps
 
 
-def _fit(asked: dict[str, Any], seed: int, data: tuple[Any, Any, Any, Any]) -> list[Lap]:
+def _fit(asked: dict[str, Any], recipe: Recipe, seed: int, data: Data) -> list[Lap]:
     import keras
     import numpy as np
 
     from datahall.training import core, fast
 
-    recipe = _as_recipe(asked["recipe"])
     keras.utils.set_random_seed(seed)
     mixed = "" if recipe.compute == "float32" else "mixed_"
     keras.config.set_dtype_policy(mixed + recipe.compute)
@@ -236,7 +239,7 @@ def _fit(asked: dict[str, Any], seed: int, data: tuple[Any, Any, Any, Any]) -> l
     return [clock.lap(float(np.mean(found == data[3])))]
 
 
-def _data(validation: bool) -> tuple[Any, Any, Any, Any]:
+def _data(validation: bool, examples: int | None) -> Data:
     """Return images and labels to train on, images and labels to judge with."""
     from datahall import datasets
 
@@ -244,8 +247,11 @@ def _data(validation: bool) -> tuple[Any, Any, Any, Any]:
     images, labels = mnist.train.images, mnist.train.labels
     if validation:
         kept = len(images) - VALIDATION
-        return images[:kept], labels[:kept], images[kept:], labels[kept:]
-    return images, labels, mnist.test.images, mnist.test.labels
+        judged, truth = images[kept:], labels[kept:]
+        images, labels = images[:kept], labels[:kept]
+    else:
+        judged, truth = mnist.test.images, mnist.test.labels
+    return images[:examples], labels[:examples], judged, truth
 
 
 def main() -> None:
@@ -261,11 +267,18 @@ def main() -> None:
     else:
         import keras  # noqa: F401 (the import is what is timed)
     import_s = time.perf_counter() - begin
-    trainer = {"loop": _loop, "article": _article, "fit": _fit}[program]
-    for seed in asked["seeds"]:
-        laps = trainer(asked, seed, _data(asked["validation"]))
-        race = {"program": program, "seed": seed, "import_s": import_s}
-        print(json.dumps({**race, "laps": [asdict(lap) for lap in laps]}), flush=True)
+    trainers: dict[str, Callable[..., list[Lap]]] = {
+        "loop": _loop,
+        "article": _article,
+        "fit": _fit,
+    }
+    trainer = trainers[program]
+    for recipe in [_as_recipe(plain) for plain in asked["recipes"]] or [None]:
+        for seed in asked["seeds"]:
+            laps = trainer(asked, recipe, seed, _data(asked["validation"], asked["examples"]))
+            race = {"program": program, "seed": seed, "import_s": import_s}
+            told = {**race, "laps": [asdict(lap) for lap in laps]}
+            print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":
