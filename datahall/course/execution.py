@@ -84,6 +84,7 @@ def execute(job: Job, channel: Sender, orders: Orders) -> None:
     watch = Watch(job, source, channel)
     orders.watch = watch
     if orders.closed.is_set():
+        channel.send("broken", index=job.index, message="it was stopped before it began")
         return
     _open_log(job.log)
     os.environ[processes.MARKER] = job.marker

@@ -164,7 +164,7 @@ class Schedule:
             worker.job = None
             self._deadlines.pop(event["index"], None)
         elif kind == "broken" and index is not None:
-            self._lose(worker, f"the worker failed: {event['message']}", event["traceback"])
+            self._lose(worker, f"the worker failed: {event['message']}", event.get("traceback", ""))
             worker.job = None
         elif kind == "gone" and worker in self._workers:
             self._bury(worker)

@@ -57,6 +57,8 @@ class Orders:
                 self.jobs.put(Job(**order["job"]))
             elif self.watch is not None:
                 self.watch.stop(order["stop"], STOP_GRACE_S)
+            else:
+                self.closed.set()  # before the first cell: what is queued will not begin
         self.closed.set()
         if self.watch is not None:
             self.watch.stop("orphaned", 0.0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,3 +170,19 @@ def test_clean_removes_runs_and_nothing_else(datahall: Command, tmp_path: Path) 
     assert said.out == "removed 2 runs, 200 B\n"
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == sorted([half.work.name, "mine"])
+
+
+def test_a_checkout_that_cannot_be_written_runs_with_another_folder(
+    tmp_path: Path, root: Path
+) -> None:
+    run = f"{sys.executable} -m datahall.course.cli run 00 --preset smoke --output-dir {tmp_path}"
+    only_read = f"mount --bind {root} {root} && mount -o remount,ro,bind {root}"
+    script = f"{only_read} || exit 99; ! touch {root}/x 2>/dev/null || exit 98; cd {root} && {run}"
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("making a checkout read-only needs root and unshare")
+    command = ["unshare", "--mount", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 99:
+        pytest.skip("this kernel allows no mount")
+    assert done.returncode == 0, done.stderr
+    assert results.load(tmp_path / "latest")["00_start_here"].status == "passed"

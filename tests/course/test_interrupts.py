@@ -109,6 +109,22 @@ def test_a_second_interrupt_ends_everything_at_once(running: Callable[..., Runni
     assert results.load(run.out / "latest")["slow"].status == "interrupted"
 
 
+@pytest.mark.usefixtures("no_kernel_left")
+def test_an_interrupt_before_the_first_cell_ends_the_run(
+    tmp_path: Path, write_notebook: Write
+) -> None:
+    path = write_notebook(tmp_path / "book.ipynb", "import time\ntime.sleep(600)")
+    command = [*COMMAND, "run", path, "--output-dir", tmp_path / "out"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("start"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    (run,) = results.load(tmp_path / "out" / "latest").notebooks
+    assert (run.status, [cell.status for cell in run.cells]) == ("interrupted", [])
+
+
 def test_a_runner_that_is_killed_leaves_no_kernel(
     running: Callable[..., Running], kernels: Kernels
 ) -> None:
