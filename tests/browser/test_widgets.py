@@ -1,0 +1,182 @@
+"""In JupyterLab, after *Run All*, every control moves by keyboard: picture and words follow."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ("00", "01", "03")
+LECTURES = [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb")) if p.stem[:2] in MODULES]
+MOVES = 20
+SLIDER = ".noUi-handle"
+CONTROLS = (
+    f"{SLIDER}, select, input[type=number], input[type=checkbox], canvas, "
+    ".widget-toggle-button:not(.mod-active)"
+)
+KIND = "e => e.matches('.noUi-handle') ? 'slider' : (e.type || e.tagName).toLowerCase()"
+NAME = "e => e.closest('.widget-inline-hbox')?.querySelector('.widget-label')?.textContent"
+
+
+def test_every_lecture_with_a_widget_is_tried() -> None:
+    assert {"01_convolution", "03_training"} <= set(LECTURES)
+
+
+@pytest.mark.parametrize("opened", LECTURES, indirect=True)
+def test_a_learner_runs_all_cells_guesses_and_moves_every_control(opened: Any) -> None:
+    assert opened.errors() == []
+    guess_all(opened)
+    for number, panel in enumerate(opened.panels(), start=1):
+        panel.scroll_into_view_if_needed()
+        first = opened.state(panel)
+        assert first[0].startswith("blob:"), "the panel shows no picture"
+        assert len(first[1]) > 20, "no words stand beside the picture"
+        opened.photograph(panel, f"panel-{number}")
+        report_latency(opened, panel)
+        move_every_control(opened, panel)
+        draw_by_mouse(opened, panel)
+        opened.photograph(panel, f"panel-{number}-moved")
+        reset(opened, panel, first[1])
+    assert opened.errors() == []
+
+
+def guess_all(sheet: Any) -> None:
+    """Answer the first question, skip the others, by keyboard; each answer must then appear."""
+    forms = sheet.page.locator(".datahall-guess").all()
+    hidden = sheet.page.locator(".datahall-reveal").all()
+    assert all("Locked." in place.inner_text() for place in hidden)
+    for number, form in enumerate(forms):
+        form.scroll_into_view_if_needed()
+        if number:
+            form.get_by_role("button", name="Skip").focus()
+            sheet.page.keyboard.press("Enter")
+            form.get_by_text("Skipped.").wait_for()
+        else:
+            answer(sheet, form)
+    for place in hidden:
+        place.locator("table").wait_for()
+        assert "measured" in place.inner_text()
+    if forms:
+        assert "your guess" in hidden[0].inner_text()
+        sheet.photograph(forms[0], "guess")
+        sheet.photograph(hidden[0], "reveal")
+
+
+def answer(sheet: Any, form: Any) -> None:
+    """Type a guess that is no number, then one that can be, and lock it in."""
+    field = form.locator("input[type=text]")
+    word = ""
+    for text in ("a lot", "50", "5", "0.5"):
+        field.focus()
+        sheet.page.keyboard.press("Control+A")
+        sheet.page.keyboard.type(text)
+        sheet.page.keyboard.press("Tab")
+        sheet.page.keyboard.press("Enter")
+        word = sheet.wait_for_words(form.locator(".widget-html").last, word)
+        if text == "a lot":
+            assert "'a lot' is not a number" in word
+        elif "Locked in" in word:
+            assert field.is_disabled()
+            return
+    pytest.fail(f"no guess was taken: {word}")
+
+
+def move_every_control(sheet: Any, panel: Any) -> None:
+    """Move each control once; picture and words must both follow."""
+    controls = panel.locator(CONTROLS).all()
+    assert controls
+    for control in controls:
+        before = sheet.state(panel)
+        kind, name = control.evaluate(KIND), control.evaluate(NAME)
+        move(sheet.page, control, kind)
+        try:
+            sheet.wait_for_change(panel, before)
+        except Exception:
+            sheet.photograph(panel, "stuck")
+            now = sheet.state(panel)
+            pytest.fail(
+                f"{kind} {name!r}: picture changed: {now[0] != before[0]}, "
+                f"words changed: {now[1] != before[1]} ({now[1]!r})"
+            )
+
+
+def move(page: Any, control: Any, kind: str) -> None:
+    """Move a control by keyboard, away from its end if it stands there."""
+    control.focus()
+    press = page.keyboard.press
+    if kind == "slider":
+        now, top = (control.get_attribute(f"aria-value{end}") for end in ("now", "max"))
+        press("ArrowLeft" if now == top else "ArrowRight")
+    elif kind.startswith("select"):
+        last = control.evaluate("e => e.selectedIndex === e.options.length - 1")
+        # JupyterLab takes an arrow key on a closed list for itself: open it first.
+        for key in ("Space", "ArrowUp" if last else "ArrowDown", "Enter"):
+            press(key)
+    elif kind == "number":
+        press("Control+A")
+        page.keyboard.type(control.evaluate("e => String(Number(e.value) < 5 ? 5 : 4)"))
+        press("Enter")
+    elif kind == "canvas":
+        for key in ("Space", *["ArrowRight"] * 4, "Space"):
+            press(key)
+    else:  # a check box or a toggle button
+        press("Space")
+
+
+def draw_by_mouse(sheet: Any, panel: Any) -> None:
+    """Clear the pad and draw a seven with the mouse; the words must name other probabilities."""
+    if not panel.locator("canvas").count():
+        return
+    before = sheet.state(panel)
+    panel.get_by_role("button", name="Clear").click()
+    empty = sheet.wait_for_change(panel, before)
+    box, mouse = panel.locator("canvas").bounding_box(), sheet.page.mouse
+    for number, (across, down) in enumerate(((0.3, 0.25), (0.7, 0.25), (0.45, 0.8))):
+        mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"], steps=12)
+        if number == 0:
+            mouse.down()
+    mouse.up()
+    drawn = sheet.wait_for_change(panel, empty)
+    assert "%" in drawn[1]
+    sheet.photograph(panel, "drawn")
+
+
+def reset(sheet: Any, panel: Any, words: str) -> None:
+    """Press *Reset*; the panel must say again what it said first."""
+    panel.get_by_role("button", name="Reset").focus()
+    sheet.page.keyboard.press("Enter")
+    handle = panel.element_handle()
+    sheet.page.wait_for_function(
+        "([panel, words]) => panel.querySelector('.datahall-text').textContent === words",
+        arg=[handle, words],
+    )
+
+
+def report_latency(sheet: Any, panel: Any) -> None:
+    """Print and write the median of 20 moves of the first slider; nothing is asserted."""
+    if not panel.locator(SLIDER).count():
+        return
+    slider, seconds = panel.locator(SLIDER).first, []
+    slider.focus()
+    key = "ArrowRight"
+    for _ in range(MOVES):
+        ends = [slider.get_attribute(f"aria-value{end}") for end in ("now", "max", "min")]
+        key = "ArrowLeft" if ends[0] == ends[1] else "ArrowRight" if ends[0] == ends[2] else key
+        before = sheet.state(panel)
+        begin = time.perf_counter()
+        sheet.page.keyboard.press(key)
+        sheet.wait_for_change(panel, before)
+        seconds.append(time.perf_counter() - begin)
+    name = slider.evaluate(NAME)
+    line = (
+        f"{sheet.stem}: {name}: median of {MOVES} moves {statistics.median(seconds) * 1e3:.0f} ms"
+    )
+    line += f" (from {min(seconds) * 1e3:.0f} to {max(seconds) * 1e3:.0f})"
+    print(line)
+    sheet.note(line)
