@@ -16,36 +16,22 @@ import inspect
 import io
 import os
 import random
-import signal
 import sys
-import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from datahall.checking.comparing import difference
+from datahall.checking.halting import Halt, Kind
+from datahall.checking.timing import Timer
 
-Kind = Literal[
-    "value", "raised", "unanswered", "time", "exit", "input", "flood", "memory", "recursion"
-]
 PRINT_LIMIT = 100_000  # characters; more is a flood
 PRINT_KEPT = 400
-PATIENCE = 3  # times its CPU seconds a call may take in real ones: others use the machine too
-
-
-class Halt(BaseException):
-    """Ends an answer from outside; no `Exception`, so `except Exception` lets it through."""
-
-    def __init__(self, kind: Kind) -> None:
-        super().__init__(kind)
-        self.kind: Kind = kind
 
 
 @dataclass
@@ -125,10 +111,15 @@ def call(
 def _attempt(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seconds: float
 ) -> Outcome:
+    timer = Timer(seconds)
     try:
-        with _timer(seconds):
+        try:
+            timer.start()
             return Outcome("value", function(*args, **kwargs))
+        finally:
+            timer.stop()
     except Halt as halt:
+        timer.stop()  # it may have rung while it was being stopped
         return Outcome(halt.kind, error=halt)
     except NotImplementedError as error:
         return Outcome("unanswered", error=error)
@@ -142,44 +133,6 @@ def _attempt(
         raise
     except BaseException as error:  # whatever a learner's code raises is an answer to report
         return Outcome("raised", error=error)
-
-
-@contextlib.contextmanager
-def _timer(seconds: float) -> Iterator[None]:
-    """Raise `Halt("time")` after so many CPU seconds, or three times as many real ones."""
-    if (
-        not hasattr(signal, "setitimer")
-        or threading.current_thread() is not threading.main_thread()
-    ):
-        yield
-        return
-
-    def ring(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise Halt("time")
-
-    timers = [
-        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
-        (signal.ITIMER_REAL, signal.SIGALRM, PATIENCE * seconds),
-    ]
-    started = time.monotonic()
-    handlers = [(number, signal.signal(number, ring)) for _, number, _ in timers]
-    # The bell rings again: an answer that swallows the first with a bare `except` often meets the
-    # second outside it.
-    before = [(which, signal.setitimer(which, delay, 0.1)) for which, _, delay in timers]
-    try:
-        yield
-    finally:
-        for which, _ in before:
-            signal.setitimer(which, 0)
-        for number, handler in handlers:
-            signal.signal(number, handler)
-        _resume(before, time.monotonic() - started)
-
-
-def _resume(before: list[tuple[int, tuple[float, float]]], passed_s: float) -> None:
-    for which, (left, interval) in before:
-        if left:  # somebody else's timer, for instance pytest-timeout's
-            signal.setitimer(which, max(left - passed_s, 0.001), interval)
 
 
 @contextlib.contextmanager

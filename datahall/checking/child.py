@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from datahall.checking.calling import PATIENCE
+from datahall.checking.timing import PATIENCE
 
 _THREADED = ("tensorflow", "torch", "jax")  # their threads do not survive a fork
 MEMORY_BYTES = 2 * 2**30  # what an answer may take beyond what the kernel already holds
@@ -82,7 +82,7 @@ def run(work: Callable[[Beat], dict[str, Any]], *, seconds: float) -> dict[str, 
         _, status = os.waitpid(pid, 0)
     if result is not None:
         return result
-    if why == "exit" and os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
+    if why == "exit" and os.WIFSIGNALED(status):
         return Died("crash", last, signal.Signals(os.WTERMSIG(status)).name)
     return Died(why, last)
 
@@ -127,7 +127,8 @@ def _limit() -> None:
     ):
         _, hard = resource.getrlimit(what)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, hard))
+        with contextlib.suppress(ValueError, OSError):  # the system knows better
+            resource.setrlimit(what, (most, hard))
 
 
 def _silence() -> None:

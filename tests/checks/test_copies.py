@@ -1,6 +1,9 @@
 """The learner's copies: made once, never overwritten, reset with the old answer kept."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -10,6 +13,8 @@ from datahall.course.copies import Desk, is_writable, work_folder
 from datahall.course.exits import InputError, MachineError
 
 from .labs import SOLVED, STEM, STUB, WRONG, checkout, write
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -121,3 +126,27 @@ def test_a_work_folder_that_cannot_be_made_names_the_way_out(desk, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a place nobody writes: /proc")
 def test_a_read_only_place_is_noticed_even_by_root(tmp_path):
     assert not is_writable(Path("/proc/self")) and is_writable(tmp_path / "a" / "b")
+
+
+def test_a_read_only_checkout_has_its_copies_elsewhere_lectures_too(desk, tmp_path):
+    script = (
+        "from pathlib import Path\nfrom datahall.course.copies import Desk\n"
+        f"desk = Desk(Path({str(desk.root)!r}))\n"
+        f"for file in (desk.root / 'labs' / '{STEM}.ipynb', desk.root / 'notebooks' / "
+        "'99_places.ipynb'):\n    desk.take(file)\n    print(desk.shown(file))\n"
+    )
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$1" -c "$2"'
+    home = tmp_path / "home"
+    run = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, str(desk.root), sys.executable, script],
+        env=os.environ | {"DATAHALL_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if "unshare failed" in run.stderr or "Operation not permitted" in run.stderr:
+        pytest.skip("this system lets nobody mount: needs user namespaces")
+    assert run.stdout.splitlines() == [
+        str(home / "work" / f"{STEM}.ipynb"),
+        str(home / "work" / "99_places.ipynb"),
+    ], run.stderr

@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from datahall.course import catalogue, lab
@@ -42,16 +44,18 @@ def ask(port, path, *, method="GET", body=None):
 
 
 @contextlib.contextmanager
-def serving(desk, target):
-    """Start the server that `datahall lab` would become; stop it afterwards."""
-    port = free_port()
-    line = lab.command(desk, target, browser=False, port=port)
-    environment = lab.surroundings(desk) | {"JUPYTER_TOKEN": TOKEN}
+def serving(line, environment, folder, port):
+    """Run a command that becomes a server, and stop it afterwards."""
     with subprocess.Popen(
-        line, env=environment, cwd=desk.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        line,
+        env=environment | {"JUPYTER_TOKEN": TOKEN},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as server:
         try:
-            yield wait_for(server, port)
+            wait_for(server, port)
+            yield server
         finally:
             server.send_signal(signal.SIGTERM)
             try:
@@ -65,7 +69,7 @@ def wait_for(server, port):
     while time.monotonic() < deadline and server.poll() is None:
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
             ask(port, "/api/status")
-            return port
+            return
         time.sleep(0.2)
     pytest.fail(f"JupyterLab did not start: {server.stderr.read().decode()[-2000:]}")
 
@@ -73,7 +77,9 @@ def wait_for(server, port):
 def test_jupyterlab_opens_and_saves_the_copy_in_the_place_of_the_lab(tmp_path):
     desk = Desk(checkout(tmp_path / "course"), tmp_path / "outside" / ".hidden" / "work")
     pristine = (desk.root / "labs" / f"{STEM}.ipynb").read_bytes()
-    with serving(desk, desk.root) as port:
+    port = free_port()
+    line = lab.command(desk, desk.root, browser=False, port=port)
+    with serving(line, lab.surroundings(desk), desk.root, port):
         model = ask(port, f"/api/contents/labs/{STEM}.ipynb?content=1")
         copy = desk.current(STEM)
         assert copy is not None and model["content"]["metadata"]["datahall"]["copy_of"] == STEM
@@ -89,6 +95,19 @@ def test_jupyterlab_opens_and_saves_the_copy_in_the_place_of_the_lab(tmp_path):
     assert (desk.root / "labs" / f"{STEM}.ipynb").read_bytes() == pristine
     files = [path for path in desk.root.rglob("*") if path.is_file()]
     assert len(files) == 2  # nothing was written into the checkout
+
+
+def test_the_verb_becomes_the_server_and_has_made_the_copy(tmp_path):
+    port, root = free_port(), catalogue.repository_root()
+    line = [sys.executable, "-m", "datahall.course.cli", "lab", "01_convolution_lab"]
+    line += ["--no-browser", "--port", str(port)]
+    environment = os.environ | {"DATAHALL_WORK": str(tmp_path), "PYTHONPATH": str(root)}
+    with serving(line, environment, tmp_path, port) as server:
+        running = psutil.Process(server.pid).cmdline()
+        assert "jupyterlab" in running
+        model = ask(port, "/api/contents/labs/01_convolution_lab.ipynb?content=1")
+    copy = tmp_path / "01_convolution_lab.ipynb"
+    assert copy.is_file() and model["content"]["metadata"]["datahall"]["sha256"]
 
 
 def test_the_server_keeps_bytecode_and_asks_for_no_news(monkeypatch, tmp_path):
