@@ -234,3 +234,30 @@ def receptive_fields(layers: Sequence[tuple[int, int]]) -> list[int]:
         jump *= stride
         fields.append(seen)
     return fields
+
+
+def resnet50(*, batch: int = 1) -> list[ConvLayer]:
+    """Return the 53 convolutions of ResNet-50 (v1.5) for images of 224 × 224: a known yardstick.
+
+    Example:
+        >>> layers = resnet50()
+        >>> len(layers), round(sum(layer.multiply_adds for layer in layers) / 1e9, 2)
+        (53, 4.09)
+
+    Source:
+        He et al. (2016), "Deep residual learning", table 1; version 1.5 has its stride in the
+        3 × 3 convolutions.
+    """
+    layers = [ConvLayer(224, 224, 3, 64, 7, 2, padding=3, batch=batch)]
+    side, channels = 56, 64
+    for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for block in range(blocks):
+            stride = 2 if block == 0 and width > 64 else 1
+            narrow = ConvLayer(side, side, channels, width, 1, batch=batch)
+            square = ConvLayer(side, side, width, width, 3, stride, padding=1, batch=batch)
+            wide = ConvLayer(square.out_height, square.out_width, width, 4 * width, 1, batch=batch)
+            layers += [narrow, square, wide]
+            if block == 0:  # the input is brought to the output's shape
+                layers.append(ConvLayer(side, side, channels, 4 * width, 1, stride, batch=batch))
+            side, channels = square.out_height, 4 * width
+    return layers

@@ -23,7 +23,8 @@ def ladder(measured_s: Mapping[str, float], model_s: Mapping[str, float]) -> Fig
 
     Args:
         measured_s: Seconds by rung, the slowest first.
-        model_s: Seconds by the model, by rung; a rung may have none.
+        model_s: Seconds by the model, by rung; a rung may have none. Multiples are taken of the
+            first rung's own model, if there is one.
     """
     names = list(measured_s)
     slowest = measured_s[names[0]]
@@ -35,7 +36,7 @@ def ladder(measured_s: Mapping[str, float], model_s: Mapping[str, float]) -> Fig
         text = f"{gain:,.0f} ×"
         words.append(f"{name}: {gain:,.0f} times the first rung's speed")
         if name in model_s:
-            modelled = slowest / model_s[name]
+            modelled = model_s.get(names[0], slowest) / model_s[name]
             axis.plot(modelled, row, "D", color=INK, markersize=6)
             text += f"   (model {modelled:,.0f} ×)"
             words[-1] += f", {modelled:,.0f} by the model"
