@@ -273,7 +273,8 @@ def main() -> None:
         "fit": _fit,
     }
     trainer = trainers[program]
-    for recipe in [_as_recipe(plain) for plain in asked["recipes"]] or [None]:
+    recipes: list[Recipe | None] = [_as_recipe(plain) for plain in asked["recipes"]]
+    for recipe in recipes or [None]:
         for seed in asked["seeds"]:
             laps = trainer(asked, recipe, seed, _data(asked["validation"], asked["examples"]))
             race = {"program": program, "seed": seed, "import_s": import_s}

@@ -1,0 +1,141 @@
+"""What each idea of the fast recipe is worth: a ladder up from claim C03, and an ablation down.
+
+The ladder adds one idea a rung. Rungs of more than a thousand steps are timed over 50 and over 150
+steps, and the time of all their steps follows from the difference. The ablation leaves one idea out
+a row, all else equal. Accuracies are those of the validation images, the last 10,000 of the training
+set; no test image is used. Each row is a process of its own.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from dataclasses import replace
+from typing import Any
+
+from measuring import Spread, finish, options, record, say, table
+
+from datahall.training import race
+from datahall.training.ladder import ABLATION, EPOCHS_OF_C03, LADDER, STEPS_OF_C03, Rung
+
+SHORT = (50, 150)
+LONG = 1000
+CODE = [f"training/{room}.py" for room in ("recipe", "fast", "race", "ladder", "core")]
+
+
+def projected(rung: Rung) -> dict[str, Any]:
+    """Time a long rung over few steps: the difference holds no set-up, the rest is set-up."""
+    few = [replace(rung.recipe, steps=steps) for steps in SHORT]
+    first, second = race.run(rung.program, *few, threads=rung.threads, validation=True)
+    found: dict[str, Any] = {"idea": rung.idea, "steps": rung.recipe.steps, "accuracy": None}
+    for clock in ("train_s", "train_cpu_s"):
+        short, long = getattr(first.end, clock), getattr(second.end, clock)
+        each = (long - short) / (SHORT[1] - SHORT[0])
+        found[clock] = Spread([long + (rung.recipe.steps - SHORT[1]) * each])
+    return found
+
+
+def timed(rung: Rung, seeds: int) -> dict[str, Any]:
+    """Run a rung once a seed, after one short training that pays for what is made once."""
+    if rung.recipe.steps > LONG:
+        return projected(rung)
+    warm = replace(rung.recipe, steps=2)
+    races = race.run(
+        rung.program,
+        warm,
+        rung.recipe,
+        seeds=range(seeds),
+        threads=rung.threads,
+        validation=True,
+    )[seeds:]
+    return {
+        "idea": rung.idea,
+        "steps": rung.recipe.steps,
+        "accuracy": Spread(each.end.accuracy for each in races),
+        "train_s": Spread(each.end.train_s for each in races),
+        "train_cpu_s": Spread(each.end.train_cpu_s for each in races),
+    }
+
+
+def article(examples: int) -> dict[str, Any]:
+    """Time Keras `fit` of C03: the second epoch of two, so that what is compiled does not count."""
+    (both,) = race.run("article", epochs=2, examples=examples, validation=True)
+    steps = -(-examples // 64)
+    found: dict[str, Any] = {
+        "idea": f"C03: Keras fit, {EPOCHS_OF_C03} epochs",
+        "steps": STEPS_OF_C03,
+        "accuracy": None,
+    }
+    for clock in ("train_s", "train_cpu_s"):
+        first, second = (getattr(lap, clock) for lap in both.laps)
+        found[clock] = Spread([first + (STEPS_OF_C03 - steps) * (second - first) / steps])
+    return found
+
+
+def shown(rows: list[dict[str, Any]], *, against: int, ladder: bool) -> str:
+    """Return one table; factors are of processor time, which a busy machine disturbs least."""
+    base, lines = rows[against], []
+    for place, row in enumerate(rows):
+        before = rows[place - 1] if ladder and place else base
+        factor = row["train_cpu_s"].median / before["train_cpu_s"].median
+        lines.append(
+            [
+                row["idea"],
+                str(row["steps"]),
+                row["train_s"].show(),
+                row["train_cpu_s"].show(),
+                f"{1 / factor if ladder else factor:.2f}",
+                row["accuracy"].show(scale=100) if row["accuracy"] else "not run to its end",
+                _points(row, base),
+            ]
+        )
+    factor = "faster, CPU" if ladder else "slower, CPU"
+    name = "idea added" if ladder else "idea left out"
+    head = [name, "steps", "training, s", "CPU, s", factor, "validation accuracy, %", "points"]
+    return table(head, lines)
+
+
+def _points(row: dict[str, Any], base: dict[str, Any]) -> str:
+    if not row["accuracy"] or not base["accuracy"] or row is base:
+        return ""
+    means = [statistics.fmean(each["accuracy"].values) for each in (row, base)]
+    return f"{100 * (means[0] - means[1]):+.2f}"
+
+
+def main() -> int:
+    """Measure, print, record."""
+    parser = options(__doc__, record="docs/claims/ablation.json")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings a row (3)")
+    parser.add_argument("--only", choices=["ladder", "ablation"], help="measure one table only")
+    given = parser.parse_args()
+    if given.seeds < 1:
+        parser.error("--seeds must be at least 1")
+    parts: dict[str, list[dict[str, Any]]] = {}
+    if given.only != "ablation":
+        say("ladder: C03")
+        parts["ladder"] = [article(9_600)]
+        for rung in LADDER:
+            say(f"ladder: {rung.idea}")
+            parts["ladder"].append(timed(rung, given.seeds))
+    if given.only != "ladder":
+        parts["ablation"] = []
+        for rung in ABLATION:
+            say(f"left out: {rung.idea}")
+            parts["ablation"].append(timed(rung, given.seeds))
+    text = "\n\n".join(
+        shown(rows, against=-1 if name == "ladder" else 0, ladder=name == "ladder")
+        for name, rows in parts.items()
+    )
+    plain = {
+        name: [
+            {key: each.plain() if isinstance(each, Spread) else each for key, each in row.items()}
+            for row in rows
+        ]
+        for name, rows in parts.items()
+    }
+    finish(record("ablation", {"seeds": given.seeds, **plain}, code=CODE), text, given)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
