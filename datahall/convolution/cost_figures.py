@@ -110,7 +110,7 @@ def receptive(image: Array, names: Sequence[str], fields: Sequence[int]) -> Figu
     """
     if len(names) != len(fields):
         raise ShapeError(f"{len(names)} names for {len(fields)} fields. Expected as many. Add one.")
-    made, axis = figure(5.6, 3.0)
+    made, axis = figure(6.0, 3.0)
     axis.imshow(image, cmap="gray_r", alpha=0.5)
     middle = (image.shape[0] - 1) / 2
     for color, name, field in zip(_cycle(), names, fields, strict=False):
