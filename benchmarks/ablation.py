@@ -1,9 +1,9 @@
 """What each idea of the fast recipe is worth: a ladder up from claim C03, and an ablation down.
 
-The ladder adds one idea a rung. Rungs of more than a thousand steps are timed over 50 and over 150
+The ladder adds one idea a rung. Rungs of more than a thousand steps are timed over 50 and over 100
 steps, and the time of all their steps follows from the difference. The ablation leaves one idea out
-a row, all else equal. Accuracies are those of the validation images, the last 10,000 of the training
-set; no test image is used. Each row is a process of its own.
+a row, all else equal. Accuracies are those of the validation images, the last 10,000 of the
+training set; no test image is used. Each row is a process of its own.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ from typing import Any
 from measuring import Spread, finish, options, record, say, table
 
 from datahall.training import race
-from datahall.training.ladder import ABLATION, EPOCHS_OF_C03, LADDER, STEPS_OF_C03, Rung
+from datahall.training.ladder import (
+    ABLATION,
+    LADDER,
+    STEPS_OF_C03,
+    Line,
+    Rung,
+    measure,
+    measure_article,
+)
 
-SHORT = (50, 150)
-LONG = 1000
+FEW, ARTICLE_STEPS, LONG = 50, 150, 1000
 CODE = [f"training/{room}.py" for room in ("recipe", "fast", "race", "ladder", "core")]
 
 
-def projected(rung: Rung) -> dict[str, Any]:
-    """Time a long rung over few steps: the difference holds no set-up, the rest is set-up."""
-    few = [replace(rung.recipe, steps=steps) for steps in SHORT]
-    first, second = race.run(rung.program, *few, threads=rung.threads, validation=True)
-    found: dict[str, Any] = {"idea": rung.idea, "steps": rung.recipe.steps, "accuracy": None}
-    for clock in ("train_s", "train_cpu_s"):
-        short, long = getattr(first.end, clock), getattr(second.end, clock)
-        each = (long - short) / (SHORT[1] - SHORT[0])
-        found[clock] = Spread([long + (rung.recipe.steps - SHORT[1]) * each])
-    return found
+def projected(idea: str, found: Line) -> dict[str, Any]:
+    """Return what a training of all of C03's steps takes by a line through two short ones."""
+    cpu = Spread([found.step_cpu_s * STEPS_OF_C03])
+    row = {"train_s": Spread([found.after(STEPS_OF_C03)]), "train_cpu_s": cpu}
+    return {"idea": idea, "steps": STEPS_OF_C03, "accuracy": None, **row}
 
 
 def timed(rung: Rung, seeds: int) -> dict[str, Any]:
     """Run a rung once a seed, after one short training that pays for what is made once."""
     if rung.recipe.steps > LONG:
-        return projected(rung)
+        return projected(rung.idea, measure([rung], few=FEW)[0])
     warm = replace(rung.recipe, steps=2)
     races = race.run(
         rung.program,
@@ -55,21 +57,6 @@ def timed(rung: Rung, seeds: int) -> dict[str, Any]:
         "train_s": Spread(each.end.train_s for each in races),
         "train_cpu_s": Spread(each.end.train_cpu_s for each in races),
     }
-
-
-def article(examples: int) -> dict[str, Any]:
-    """Time Keras `fit` of C03: the second epoch of two, so that what is compiled does not count."""
-    (both,) = race.run("article", epochs=2, examples=examples, validation=True)
-    steps = -(-examples // 64)
-    found: dict[str, Any] = {
-        "idea": f"C03: Keras fit, {EPOCHS_OF_C03} epochs",
-        "steps": STEPS_OF_C03,
-        "accuracy": None,
-    }
-    for clock in ("train_s", "train_cpu_s"):
-        first, second = (getattr(lap, clock) for lap in both.laps)
-        found[clock] = Spread([first + (STEPS_OF_C03 - steps) * (second - first) / steps])
-    return found
 
 
 def shown(rows: list[dict[str, Any]], *, against: int, ladder: bool) -> str:
@@ -113,7 +100,9 @@ def main() -> int:
     parts: dict[str, list[dict[str, Any]]] = {}
     if given.only != "ablation":
         say("ladder: C03")
-        parts["ladder"] = [article(9_600)]
+        parts["ladder"] = [
+            projected("C03: Keras fit, 5 epochs", measure_article(steps=ARTICLE_STEPS))
+        ]
         for rung in LADDER:
             say(f"ladder: {rung.idea}")
             parts["ladder"].append(timed(rung, given.seeds))

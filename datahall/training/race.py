@@ -75,6 +75,7 @@ def run(
     seeds: Sequence[int] = (0,),
     epochs: int = 5,
     examples: int | None = None,
+    judge: int | None = None,
     threads: int | None = None,
     validation: bool = False,
     limit_s: float = 1800,
@@ -87,6 +88,7 @@ def run(
         seeds: One training each; the cold clock of all but the very first is not a cold one.
         epochs: Epochs of `article`.
         examples: Train on so many images only, the first ones; None takes all.
+        judge: Judge with so many images only, the first ones; None takes all.
         threads: Threads of one operation; None leaves TensorFlow's default, every core.
         validation: Train on the first 50,000 images, judge with the other 10,000, and leave the
             test images alone: the way to search.
@@ -107,6 +109,7 @@ def run(
         "seeds": list(seeds),
         "epochs": epochs,
         "examples": examples,
+        "judge": judge,
         "validation": validation,
         "spawned": time.time(),
     }
@@ -239,7 +242,7 @@ def _fit(asked: dict[str, Any], recipe: Recipe, seed: int, data: Data) -> list[L
     return [clock.lap(float(np.mean(found == data[3])))]
 
 
-def _data(validation: bool, examples: int | None) -> Data:
+def _data(validation: bool, examples: int | None, judge: int | None) -> Data:
     """Return images and labels to train on, images and labels to judge with."""
     from datahall import datasets
 
@@ -251,7 +254,7 @@ def _data(validation: bool, examples: int | None) -> Data:
         images, labels = images[:kept], labels[:kept]
     else:
         judged, truth = mnist.test.images, mnist.test.labels
-    return images[:examples], labels[:examples], judged, truth
+    return images[:examples], labels[:examples], judged[:judge], truth[:judge]
 
 
 def main() -> None:
@@ -276,7 +279,8 @@ def main() -> None:
     recipes: list[Recipe | None] = [_as_recipe(plain) for plain in asked["recipes"]]
     for recipe in recipes or [None]:
         for seed in asked["seeds"]:
-            laps = trainer(asked, recipe, seed, _data(asked["validation"], asked["examples"]))
+            data = _data(asked["validation"], asked["examples"], asked["judge"])
+            laps = trainer(asked, recipe, seed, data)
             race = {"program": program, "seed": seed, "import_s": import_s}
             told = {**race, "laps": [asdict(lap) for lap in laps]}
             print(json.dumps(told), flush=True)

@@ -1,0 +1,45 @@
+"""Pictures of lecture "Forty times faster": the ladder of ideas, down to the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from datahall import plotting
+from datahall.errors import ShapeError
+
+
+def ladder(ideas: Sequence[str], seconds: Sequence[float], *, floor_s: float) -> Figure:
+    """Draw the training time of each rung as a bar, and the floor that arithmetic sets.
+
+    Args:
+        ideas: What each rung adds, the first one first.
+        seconds: Training time of each rung, in seconds.
+        floor_s: Seconds that the last rung's operations take at the machine's peak.
+
+    Raises:
+        ShapeError: There is not one time for each idea.
+    """
+    if len(ideas) != len(seconds) or not ideas:
+        raise ShapeError(
+            f"there are {len(ideas)} ideas and {len(seconds)} times. Expected one time an idea, at "
+            "least one. Give both lists from the same ladder."
+        )
+    fig, axes = plotting.figure(6.4, 0.42 * len(ideas) + 0.8)
+    places = range(len(ideas))
+    axes.barh(places, seconds, color=plotting.COLORS["blue"], height=0.6)
+    axes.axvline(floor_s, color=plotting.COLORS["orange"], linestyle="--", label="floor")
+    for place, value in zip(places, seconds, strict=True):
+        axes.text(value * 1.08, place, f"{value:.2g} s", va="center", fontsize=9)
+    axes.set_yticks(list(places), list(ideas))
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(floor_s / 2, max(seconds) * 4)
+    axes.set_xlabel("training time, s (logarithmic)")
+    axes.legend(loc="lower right")
+    return plotting.describe(
+        fig,
+        f"From {seconds[0]:.3g} s to {seconds[-1]:.2g} s in {len(ideas) - 1} ideas, "
+        f"{seconds[0] / seconds[-1]:.0f} times less. The last rung's floor is {floor_s:.2g} s.",
+    )
