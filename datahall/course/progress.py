@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbformat import NotebookNode
+    from rich.console import Console
 
 CELL_S = 60  # seconds for one cell
 _NEW = {"DATAHALL_HEADLESS": "1"}
@@ -109,12 +110,14 @@ _STATES = ("passed", "wrong", "open")
 def next_step(labs: list[Lab]) -> tuple[Lab, Exercise] | None:
     """Return what to do next: in labs already begun what is wrong, then what is open."""
     begun = sorted(labs, key=lambda lab: not any(item.attempted for item in lab.exercises))
-    for lab in begun:
-        for state in ("wrong", "open"):
-            for item in lab.exercises:
-                if item.state == state:
-                    return lab, item
-    return None
+    left = [
+        (lab, item)
+        for lab in begun
+        for state in ("wrong", "open")
+        for item in lab.exercises
+        if item.state == state
+    ]
+    return left[0] if left else None
 
 
 def minutes_left(found: list[Exercise]) -> int:
@@ -193,27 +196,29 @@ def _quiet() -> Iterator[None]:
 
 def _print(labs: list[Lab]) -> None:
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     console = Console(highlight=False)
     for lab in labs:
-        console.print(f"{lab.lab} ({_short(lab.file)})", markup=False, soft_wrap=True)
-        table = Table(box=None)
-        for name in ("exercise", "title", "verdict"):
-            table.add_column(name)
-        table.add_column("points", justify="right")
-        for item in lab.exercises:
-            score = f"{item.points:g} of {item.of:g}"
-            table.add_row(item.number, escape(item.title), item.state, score)
-        console.print(table)
-        for item in lab.exercises:
-            if item.message:
-                console.print(f"  {item.number}: {item.message}", markup=False, soft_wrap=True)
-        if lab.trouble:
-            console.print(f"  {lab.trouble}", markup=False, soft_wrap=True)
-        console.print()
+        _print_lab(console, lab)
     console.print(_closing(labs), markup=False, soft_wrap=True)
+
+
+def _print_lab(console: Console, lab: Lab) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print(f"{lab.lab} ({_short(lab.file)})", markup=False, soft_wrap=True)
+    table = Table(box=None)
+    for name in ("exercise", "title", "verdict"):
+        table.add_column(name)
+    table.add_column("points", justify="right")
+    for item in lab.exercises:
+        score = f"{item.points:g} of {item.of:g}"
+        table.add_row(item.number, escape(item.title), item.state, score)
+    console.print(table)
+    said = [f"  {item.number}: {item.message}" for item in lab.exercises if item.message]
+    for line in [*said, f"  {lab.trouble}" if lab.trouble else ""]:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _short(path: Path) -> str:
