@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +63,20 @@ def kernels() -> Kernels:
 
 
 @pytest.fixture
-def no_kernel_left() -> Iterator[None]:
-    """Assert that a test leaves no kernel behind."""
-    before = {process.pid for process in living_kernels()}
+def no_kernel_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Assert that a test leaves no kernel behind; other tests may run kernels meanwhile."""
+    mark = secrets.token_hex(8)
+    monkeypatch.setenv("DATAHALL_TEST_MARK", mark)
     yield
-    assert not [process for process in living_kernels() if process.pid not in before]
+    assert not [process for process in living_kernels() if marked(process, mark)]
+
+
+def marked(process: psutil.Process, mark: str) -> bool:
+    """Tell whether a process was started by the test with that mark."""
+    try:
+        return process.environ().get("DATAHALL_TEST_MARK") == mark
+    except (psutil.Error, OSError):
+        return False
 
 
 @dataclass(frozen=True)

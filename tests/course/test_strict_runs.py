@@ -49,7 +49,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, write_notebook: Write) -> Resu
     tagged = nbformat.read(folder / "raises_on_purpose.ipynb", 4)
     tagged.cells[1].metadata["tags"] = ["raises-exception"]
     nbformat.write(tagged, folder / "raises_on_purpose.ipynb")
-    return runner.run(paths, keep_going=True, timeout_s=60, output_dir=folder / "out")
+    return runner.run(paths, keep_going=True, timeout_s=60, pages=False, output_dir=folder / "out")
 
 
 def failure(results: Results, name: str) -> tuple[str, str | None, int | None, str]:
@@ -155,7 +155,7 @@ def test_a_run_with_a_failure_exits_with_one(zoo: Results) -> None:
 @pytest.mark.usefixtures("no_kernel_left")
 def test_a_time_limit_shows_where_the_cell_hung(tmp_path: Path, write_notebook: Write) -> None:
     path = write_notebook(tmp_path / "slow.ipynb", "x = 1", "import time\ntime.sleep(600)")
-    results = runner.run([path], timeout_s=4, output_dir=tmp_path / "out")
+    results = runner.run([path], timeout_s=4, pages=False, output_dir=tmp_path / "out")
     kind, cell, number, message = failure(results, "slow")
     assert (kind, cell, number) == ("timeout", "cell-b", 3)
     assert "time limit of 4.0 s" in message
@@ -170,7 +170,7 @@ def test_a_cell_that_ignores_the_interrupt_is_killed_at_its_time_limit(
 ) -> None:
     stubborn = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)"
     path = write_notebook(tmp_path / "stubborn.ipynb", stubborn)
-    results = runner.run([path], timeout_s=4, output_dir=tmp_path / "out")
+    results = runner.run([path], timeout_s=4, pages=False, output_dir=tmp_path / "out")
     assert failure(results, "stubborn")[:2] == ("timeout", "cell-a")
 
 
@@ -183,7 +183,7 @@ def test_a_worker_that_is_killed_fails_its_notebook_and_the_next_one_runs(
         write_notebook(tmp_path / "murder.ipynb", murder),
         write_notebook(tmp_path / "next.ipynb", "print(1)"),
     ]
-    results = runner.run(paths, jobs=1, keep_going=True, output_dir=tmp_path / "out")
+    results = runner.run(paths, jobs=1, keep_going=True, pages=False, output_dir=tmp_path / "out")
     assert failure(results, "murder")[0] == "worker-died"
     assert results["next"].status == "passed"
 
@@ -198,4 +198,4 @@ def test_kernels_do_not_inherit_the_switch_that_forbids_bytecode(
         "import os\nassert os.environ['DATAHALL_HEADLESS'] == '1'",
         f"assert os.environ['DATAHALL_HOME'] != {os.environ.get('DATAHALL_HOME', '')!r}",
     )
-    assert runner.run([path], output_dir=tmp_path / "out").ok
+    assert runner.run([path], pages=False, output_dir=tmp_path / "out").ok
