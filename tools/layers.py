@@ -12,6 +12,11 @@ NBVAL = (
     *("--nbval-cell-timeout", "300", *TWO, "--dist", "loadscope"),
 )
 
+# Tests of the checks that start kernels or servers: too slow for `make unit`.
+WITH_KERNELS = tuple(
+    f"tests/checks/test_{name}.py" for name in ("copies", "lab", "nbgrader", "progress")
+)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -37,14 +42,20 @@ TEST = (
     ),
     Layer(
         "unit",
-        "doctests, kernel, concepts, checks, machinery",
+        "doctests, shared kernel, concepts, checks",
         1.0,
         (
             (
-                *(*PYTEST, *TWO, "datahall", "tests/kernel", "tests/concepts"),
-                *("tests/checks", "tests/course"),
+                *(*PYTEST, *TWO, "datahall", "tests/kernel", "tests/concepts", "tests/checks"),
+                *(f"--ignore={file}" for file in WITH_KERNELS),
             ),
         ),
+    ),
+    Layer(
+        "course",
+        "the machinery: strict runs, interrupts, commands",
+        1.5,
+        ((*PYTEST, *TWO, "--dist", "loadfile", "tests/course"),),  # a file shares its runs
     ),
     Layer(
         "repository",

@@ -9,6 +9,7 @@ ceiling is reported, and does not fail: ceilings are for two quiet cores.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from datahall.course import guard
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "tests"
 BIN = Path(sys.executable).parent
+ROW = "{:<12}{:>8}{:>8}{:>9}{:>9}{:>9}{:>9}"
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Result:
 
     layer: Layer
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -57,7 +60,7 @@ def environment(home: Path) -> dict[str, str]:
 
 def run(layer: Layer, variables: dict[str, str]) -> Result:
     """Run the commands of one layer."""
-    result, begun = Result(layer), time.monotonic()
+    result, begun, cpu_begun = Result(layer), time.monotonic(), cpu_seconds()
     print(f"\n━━ {layer.name}: {layer.proves}", flush=True)
     for command in layer.commands:
         if command[0] == "pytest":
@@ -67,7 +70,14 @@ def run(layer: Layer, variables: dict[str, str]) -> Result:
             result.passed += code == 0
             result.failed += code != 0
     result.seconds = time.monotonic() - begun
+    result.cpu_seconds = cpu_seconds() - cpu_begun
     return result
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of all programs that have ended so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def run_pytest(command: tuple[str, ...], result: Result, variables: dict[str, str]) -> None:
@@ -102,17 +112,17 @@ def summary(results: list[Result]) -> str:
     """Return the table of minutes, the skips and the closing line."""
     lines = [
         "",
-        f"{'layer':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'minutes':>9}{'ceiling':>9}",
+        ROW.format("layer", "passed", "failed", "skipped", "CPU min", "minutes", "ceiling"),
     ]
     for done in results:
-        minutes = done.seconds / 60
-        slow = "  over its ceiling" if minutes > done.layer.ceiling_min else ""
-        lines.append(
-            f"{done.layer.name:<12}{done.passed:>8}{done.failed:>8}{done.skipped:>9}"
-            f"{minutes:>9.2f}{done.layer.ceiling_min:>9.1f}{slow}"
-        )
-    minutes = sum(done.seconds for done in results) / 60
-    lines.append(f"{'all':<37}{minutes:>9.2f}{sum(d.layer.ceiling_min for d in results):>9.1f}")
+        minutes, ceiling = done.seconds / 60, done.layer.ceiling_min
+        slow = "  over its ceiling" if minutes > ceiling else ""
+        counts = (done.passed, done.failed, done.skipped)
+        times = (f"{done.cpu_seconds / 60:.2f}", f"{minutes:.2f}", f"{ceiling:.1f}")
+        lines.append(ROW.format(done.layer.name, *counts, *times) + slow)
+    total = [sum(getattr(d, name) for d in results) / 60 for name in ("cpu_seconds", "seconds")]
+    ceilings = sum(done.layer.ceiling_min for done in results)
+    lines.append(ROW.format("all", "", "", "", *(f"{t:.2f}" for t in total), f"{ceilings:.1f}"))
     reasons = [reason for done in results for reason in done.reasons]
     lines += ["", *(f"skipped: {reason}" for reason in reasons)] if reasons else [""]
     lines.append(
