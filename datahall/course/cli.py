@@ -6,6 +6,7 @@ run · 3 this machine cannot · 130 interrupted. See `datahall.course.exits`.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -37,6 +38,7 @@ for group in (show, machine, run, learn, authors):
 
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when a verb imports TensorFlow
     try:
         app(prog_name="datahall")
     except CourseError as error:

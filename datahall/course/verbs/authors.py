@@ -53,9 +53,9 @@ def facts(
     ] = False,
 ) -> None:
     """Show a module's fact sheet for instructors: objectives, minutes, common wrong answers."""
-    from datahall.course import facts as sheets
+    from datahall.course.facts import show
 
-    raise typer.Exit(int(sheets.show(which, write=write)))
+    raise typer.Exit(int(show(which, write=write)))
 
 
 def claims(
