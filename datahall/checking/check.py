@@ -29,7 +29,7 @@ class Check:
         minutes: How long it takes a learner.
         difficulty: 1 to 5.
         steps: From the smallest example over traps to a search.
-        lab: The lab it stands in, `01_convolution_lab`; without it the first lab of the module.
+        lab: The notebook it stands in, `01_convolution_lab`; without it the module's first lab.
         rtol: Relative tolerance of floating-point numbers.
         atol: Absolute tolerance.
         seconds: CPU seconds that one call may take.

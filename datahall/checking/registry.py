@@ -48,19 +48,19 @@ def _in(module: Any) -> list[Check]:
 
 
 def _first_lab(concept: str) -> str:
+    """Return the first lab of a module, or its first lecture if it has no lab."""
     for module in _modules():
         if module["slug"] == concept:
-            labs = [
-                str(notebook["lab"]) for notebook in module.get("notebook", []) if "lab" in notebook
-            ]
-            return labs[0] if labs else f"{module['number']:02d}_{concept}_lab"
-    return f"{concept}_lab"
+            notebooks = module.get("notebook", [])
+            stems = [str(notebook["lab"]) for notebook in notebooks if "lab" in notebook]
+            return next(iter([*stems, *(str(notebook["stem"]) for notebook in notebooks)]), concept)
+    return concept
 
 
 def summary_for(name: str) -> Callable[..., Summary]:
     """Return the `summary` of a `checks.py`; call it last there, with `__name__`.
 
-    It also gives each check that names no lab the module's first one.
+    It also gives each check that names no lab the module's first one, or its first lecture.
 
     Args:
         name: The module's name, `datahall.convolution.checks`.

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from datahall.checking import Check, Wrong, all_checks
+from datahall.course import catalogue, exercises
+from datahall.course.normalise import read
 
 CHECKS = all_checks()
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
@@ -45,7 +47,9 @@ def test_a_bank_holds_two_right_and_three_wrong_answers(check: Check):
 @EACH_CHECK
 def test_a_check_has_all_that_its_lab_and_fact_sheet_need(check: Check):
     assert check.points > 0 and check.minutes > 0 and 1 <= check.difficulty <= 5
-    assert check.lab.endswith("_lab") and check.lab.startswith(check.exercise[:2])
+    known = catalogue.load().notebooks
+    assert check.lab in {name for notebook in known for name in (notebook.stem, notebook.lab)}
+    assert check.lab.startswith(check.exercise[:2])
     assert check.steps and all(step.idea for step in check.steps)
 
 
@@ -73,3 +77,13 @@ def test_a_stub_is_not_attempted(check: Check):
 
     verdict = check.judge(stub)
     assert (verdict.state, verdict.points) == ("not attempted", 0.0), verdict.message
+
+
+@pytest.mark.parametrize(
+    "check", [pytest.param(check, id=check.exercise) for check in CHECKS if "_lab" in check.lab]
+)
+def test_a_lab_says_the_title_minutes_and_points_of_its_checks(check: Check):
+    path = catalogue.repository_root() / "labs" / f"{check.lab}.ipynb"
+    found = {exercise.number: exercise for exercise in exercises.of(read(path))}
+    stated = found[check.exercise]
+    assert (stated.title, stated.minutes, stated.of) == (check.title, check.minutes, check.points)
