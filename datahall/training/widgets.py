@@ -88,7 +88,10 @@ class DrawingPad(anywidget.AnyWidget):
     """
 
     _esm = pathlib.Path(__file__).with_name("drawing_pad.js")
-    value = traitlets.Bytes(bytes(SIZE * SIZE)).tag(sync=True)
+    # What comes from the browser is a memory view, which the trait alone would refuse in silence.
+    value = traitlets.Bytes(bytes(SIZE * SIZE)).tag(
+        sync=True, from_json=lambda pixels, _: bytes(pixels)
+    )
     size = traitlets.Int(SIZE).tag(sync=True)
     description = traitlets.Unicode("Drawing pad").tag(sync=True)
 
