@@ -10,6 +10,7 @@ from datahall.course.results import Failure
 from datahall.course.watch import Watch
 from datahall.units import format_duration, format_quantity
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -24,7 +25,8 @@ def judge(watch: Watch, error: BaseException | None, log: str) -> tuple[str, Fai
     if watch.complete and watch.ready and error is None:
         return "passed", None
     kind, message, text = _cause(watch, error, log)
-    cell = watch.current
+    left = (cell for cell in watch.cells if cell.status == "not run")
+    cell = watch.current or (next(left, None) if kind == "unfinished" else None)
     failure = Failure(
         kind, message, cell.id if cell else None, cell.number if cell else None, traceback=text
     )
@@ -42,23 +44,16 @@ def _cause(watch: Watch, error: BaseException | None, log: str) -> tuple[str, st
         return "stopped", "the run was interrupted here", text
     if watch.reply is not None:
         return *_reply(watch), text
-    if (
-        isinstance(error, OSError)
-        and not isinstance(error, TimeoutError | ConnectionError)
-        and error.errno
-    ):
+    if isinstance(error, OSError) and _is_about_output(error, watch):
         return "output", _unwritable(error), text
     if not watch.ready:
-        return (
-            "kernel-start",
-            f"the kernel did not start ({name}: {_first_line(str(error))})",
-            _with_log(text, log),
-        )
+        how = f"the kernel did not start ({name}: {_first_line(str(error))})"
+        return "kernel-start", how, _with_log(text, log)
     if name == "DeadKernelError" or (watch.process is not None and watch.signal):
         return "kernel-died", _death(watch), _with_log("", log)
     if error is not None:
         return "error", f"{name}: {_first_line(str(error))}", text
-    return "unfinished", "not every cell was executed", text
+    return "unfinished", "the cell was not executed; is it tagged skip-execution?", text
 
 
 def _reply(watch: Watch) -> tuple[str, str]:
@@ -85,6 +80,11 @@ def _death(watch: Watch) -> str:
         peak = format_quantity(watch.meter.peak_memory_bytes, "B")
         how += f"; it had used {peak} of memory: if that is near this machine's, it ran out"
     return how
+
+
+def _is_about_output(error: OSError, watch: Watch) -> bool:
+    """Tell whether writing the executed notebook failed, rather than starting its kernel."""
+    return error.errno in _DISK or str(error.filename or "").startswith(watch.job.output)
 
 
 def _unwritable(error: OSError) -> str:

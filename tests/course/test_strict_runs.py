@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ ZOO = {
         "reporting.expect('accuracy', 0.9, at_least=0.98)",
     ),
     "raises_on_purpose": ("1 / 0",),
+    "skips": ("x = 1", "print(2)"),
     "leaves_children": (
         "import subprocess, sys\n"
         "code = 'import time; time.sleep(600)'\n"
@@ -46,9 +48,10 @@ ZOO = {
 def zoo(tmp_path_factory: pytest.TempPathFactory, write_notebook: Write) -> Results:
     folder = tmp_path_factory.mktemp("zoo")
     paths = [write_notebook(folder / f"{name}.ipynb", *cells) for name, cells in ZOO.items()]
-    tagged = nbformat.read(folder / "raises_on_purpose.ipynb", 4)
-    tagged.cells[1].metadata["tags"] = ["raises-exception"]
-    nbformat.write(tagged, folder / "raises_on_purpose.ipynb")
+    for name, tag in (("raises_on_purpose", "raises-exception"), ("skips", "skip-execution")):
+        tagged = nbformat.read(folder / f"{name}.ipynb", 4)
+        tagged.cells[1].metadata["tags"] = [tag]
+        nbformat.write(tagged, folder / f"{name}.ipynb")
     return runner.run(paths, keep_going=True, timeout_s=60, pages=False, output_dir=folder / "out")
 
 
@@ -130,6 +133,12 @@ def test_a_cell_tagged_raises_exception_still_fails(zoo: Results) -> None:
     assert failure(zoo, "raises_on_purpose")[:2] == ("error", "cell-a")
 
 
+def test_a_cell_that_is_skipped_by_its_tag_fails(zoo: Results) -> None:
+    kind, cell, _, message = failure(zoo, "skips")
+    assert (kind, cell) == ("unfinished", "cell-a")
+    assert "skip-execution" in message
+
+
 def test_values_are_collected_even_when_a_bound_breaks(zoo: Results) -> None:
     assert failure(zoo, "broken_bound")[:2] == ("error", "cell-b")
     loss, accuracy = zoo["broken_bound"].values
@@ -199,3 +208,29 @@ def test_kernels_do_not_inherit_the_switch_that_forbids_bytecode(
         f"assert os.environ['DATAHALL_HOME'] != {os.environ.get('DATAHALL_HOME', '')!r}",
     )
     assert runner.run([path], pages=False, output_dir=tmp_path / "out").ok
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("/nowhere/python", "the kernel did not start (FileNotFoundError"),
+        ("false", "the kernel did not start (RuntimeError: Kernel died"),
+    ],
+)
+def test_a_kernel_that_does_not_start_is_told(
+    tmp_path: Path,
+    write_notebook: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    says: str,
+) -> None:
+    folder = tmp_path / "jupyter" / "kernels" / "broken"
+    folder.mkdir(parents=True)
+    spec = {"argv": [program, "{connection_file}"], "display_name": "broken", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    path = write_notebook(tmp_path / "book.ipynb", "print(1)", kernel="broken")
+    results = runner.run([path], pages=False, output_dir=tmp_path / "out")
+    kind, cell, _, message = failure(results, "book")
+    assert (kind, cell) == ("kernel-start", None)
+    assert says in message
