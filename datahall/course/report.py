@@ -133,9 +133,16 @@ def _value(value: Value) -> dict[str, Any]:
 
 
 def _shown(value: Value) -> str:
-    if isinstance(value.value, bool) or not isinstance(value.value, int | float):
+    if isinstance(value.value, bool):
+        return _yes(value.value)
+    if not isinstance(value.value, int | float):
         return str(value.value)
     return format_quantity(value.value, value.unit) if value.unit else format_number(value.value)
+
+
+def _yes(value: object) -> str:
+    """Write yes and no for truth values, anything else as it is."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def bound_text(value: Value) -> str:
@@ -148,7 +155,7 @@ def bound_text(value: Value) -> str:
     signs = {"at_least": "≥", "at_most": "≤", "equal": "="}
     unit = f" {value.unit}" if value.unit else ""
     limits = (value.bound or {}).items()
-    return " and ".join(f"{signs.get(kind, kind)} {limit}{unit}" for kind, limit in limits)
+    return " and ".join(f"{signs.get(kind, kind)} {_yes(limit)}{unit}" for kind, limit in limits)
 
 
 def _slowest(results: Results) -> list[dict[str, Any]]:
