@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datahall.course import catalogue
-from datahall.course.claims import ledger, page, records
+from datahall.course.claims import digests, ledger, page, records
 from datahall.course.claims.ledger import Claim, Condition, Rule
 from datahall.course.exits import InputError
 
@@ -40,7 +40,7 @@ def record(*accuracies: float) -> dict[str, Any]:
         ],
         "machine": {"cpu": "a processor", "cores": 2, "system": "Linux x86_64"},
         "versions": {"tensorflow": "2.21.0", "keras": "3.15.1"},
-        "digests": records.digests(CLAIM),
+        "digests": digests.of("01_convolution"),
     }
 
 
@@ -67,6 +67,16 @@ def test_a_record_is_stale_when_the_code_or_the_seeds_have_changed() -> None:
     fresh["digests"]["code"] = "0" * 64
     assert records.stale(CLAIM, fresh) == ["the concept's code"]
     assert "the list of seeds" in records.stale(CLAIM, record(0.99))
+
+
+def test_digests_follow_imports_and_pass_over_comments_and_pictures() -> None:
+    files = {
+        file.name for file in digests.modules("from datahall.convolution import core, figures")
+    }
+    assert "core.py" in files
+    assert "figures.py" not in files
+    assert digests.meaning('"""Words."""\nx = [1,\n 2]') == digests.meaning("x = [1, 2]  # two")
+    assert digests.meaning("x = 1") != digests.meaning("x = 1.0")
 
 
 def test_a_damaged_record_says_how_to_measure_again(tmp_path: Path) -> None:

@@ -6,22 +6,19 @@ notebook's code or the concept's code has changed since; `stale` says which.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import datahall
 from datahall import state
-from datahall.course import catalogue, sources
+from datahall.course import catalogue
+from datahall.course.claims import digests
 from datahall.course.claims.ledger import Claim
 from datahall.course.exits import InputError
 from datahall.course.results import Results
 
 SCHEMA = 1
-# These rooms draw, ask and check; a measured value does not depend on them.
-_OTHER_ROOMS = ("figures", "widgets", "checks", "bank")
 
 
 def folder() -> Path:
@@ -100,7 +97,7 @@ def collect(claim: Claim, measured: Iterable[Results]) -> dict[str, Any]:
         "runs": runs,
         "machine": {key: machine.get(key) for key in ("cpu", "cores", "system")},
         "versions": versions,
-        "digests": digests(claim),
+        "digests": digests.of(str(claim.notebook)),
     }
 
 
@@ -112,27 +109,9 @@ def write(claim: Claim, record: Mapping[str, Any], place: Path | None = None) ->
     )
 
 
-def digests(claim: Claim) -> dict[str, str]:
-    """Return the digests a record depends on: of notebook, concept and data."""
-    course = catalogue.load()
-    entry = course.find(str(claim.notebook))[0]
-    notebook = catalogue.repository_root() / entry.files()["lecture"]
-    package = Path(datahall.__file__).parent
-    digest = hashlib.sha256()
-    rooms = [
-        file
-        for file in sorted((package / entry.module).glob("*.py"))
-        if not file.stem.startswith(_OTHER_ROOMS)
-    ]
-    for file in rooms:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    manifest = hashlib.sha256((package / "datasets.toml").read_bytes()).hexdigest()
-    return {"notebook": sources.read(notebook).digest, "code": digest.hexdigest(), "data": manifest}
-
-
 def stale(claim: Claim, record: Mapping[str, Any]) -> list[str]:
     """Return what has changed since a record was measured, in words."""
-    now = digests(claim)
+    now = digests.of(str(claim.notebook))
     names = {"notebook": "the notebook's code", "code": "the concept's code", "data": "the data"}
     changed = [names[key] for key, digest in now.items() if record["digests"].get(key) != digest]
     seeds = [run["parameters"].get("seed") for run in record["runs"]]
