@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from datahall.course.jobs import Job
@@ -67,6 +69,7 @@ class Orders:
 
 def main() -> None:
     """Serve jobs until the input closes."""
+    runner = os.getppid()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not be taken for an event
     channel, orders = Channel(events), Orders(sys.stdin)
@@ -83,6 +86,8 @@ def main() -> None:
             channel.send("broken", index=job.index, message=text, traceback=traceback.format_exc())
         finally:
             orders.watch = None
+    if os.getppid() != runner:
+        shutil.rmtree(Path.cwd(), ignore_errors=True)  # the run's scratch space, now nobody's
     os._exit(0)  # everything is written; threads of libraries must not keep a worker alive
 
 

@@ -135,11 +135,12 @@ def test_a_runner_that_is_killed_leaves_no_kernel(
     def mine() -> list[psutil.Process]:
         return [process for process in kernels() if marker in marker_of(process)]
 
-    assert mine()
+    scratch = Path(mine()[0].environ()["DATAHALL_HOME"]).parent
+    assert scratch.is_dir()
     run.process.kill()
     run.process.wait()
     deadline = time.monotonic() + 30
-    while mine():
-        assert time.monotonic() < deadline, f"kernels survive: {mine()}"
+    while mine() or scratch.exists():
+        assert time.monotonic() < deadline, f"left behind: {mine()} {scratch}"
         time.sleep(0.1)
     assert not list(run.out.glob("2*"))
