@@ -95,8 +95,11 @@ def make_step(model: keras.Model) -> Callable[[Any, Any], Any]:
             f"the network {model.name!r} has no optimizer. A compiled network was expected. "
             "Call core.prepare(model, steps) or model.compile first."
         )
-    loss_function, optimizer = keras.losses.get(model.loss), model.optimizer
+    of_each, optimizer = keras.losses.get(model.loss), model.optimizer
     optimizer.build(model.trainable_variables)
+
+    def loss_function(labels: Any, outputs: Any) -> Any:
+        return keras.ops.mean(of_each(labels, outputs))  # a loss named by a string is per image
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def step(images: Any, labels: Any) -> Any:
