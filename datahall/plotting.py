@@ -193,16 +193,23 @@ class Panel:
             description="Reset", tooltip="Back to the first setting", icon="undo"
         )
         self.reset_button.on_click(lambda _: self.reset())
+        self.box = self._laid_out(title)
+        self._redraw()
+
+    def _laid_out(self, title: str) -> Any:
+        """Return controls on the left and the picture on the right, or below where it is narrow."""
+        import ipywidgets
+
         heading = [ipywidgets.HTML(f"<strong>{html.escape(title)}</strong>")] if title else []
         left = ipywidgets.VBox(
-            [*heading, *controls.values(), self.reset_button],
+            [*heading, *self.controls.values(), self.reset_button],
             layout=ipywidgets.Layout(flex="0 0 auto", min_width="21em"),
         )
         right = ipywidgets.VBox(
             [self._picture, self._words],
             layout=ipywidgets.Layout(flex="1 1 24em", min_width="20em"),
         )
-        self.box = ipywidgets.Box(
+        box = ipywidgets.Box(
             [left, right],
             layout=ipywidgets.Layout(
                 display="flex",
@@ -211,8 +218,8 @@ class Panel:
                 grid_gap="0.5em 1.5em",
             ),
         )
-        self.box.add_class("datahall-panel")
-        self._redraw()
+        box.add_class("datahall-panel")
+        return box
 
     @property
     def values(self) -> dict[str, Any]:

@@ -139,32 +139,7 @@ class Guess:
         shown_unit = self.unit if unit is None else unit
 
         def rows() -> list[dict[str, str]]:
-            guessed = (
-                "none" if self.value is None else format_quantity(self.value, shown_unit, digits)
-            )
-            lines = [
-                {
-                    "": "your guess",
-                    "value": guessed,
-                    "against the measurement": ""
-                    if self.value is None
-                    else off_by(self.value, measured),
-                },
-                {
-                    "": "measured",
-                    "value": format_quantity(measured, shown_unit, digits),
-                    "against the measurement": "",
-                },
-            ]
-            if model is not None:
-                lines.append(
-                    {
-                        "": "model",
-                        "value": format_quantity(model, shown_unit, digits),
-                        "against the measurement": off_by(model, measured),
-                    }
-                )
-            return lines
+            return _comparison(self.value, measured, model, shown_unit, digits)
 
         if not runtime.interactive():
             reporting.table(rows())
@@ -184,6 +159,24 @@ class Guess:
         else:
             self._waiting.append(unlock)
         display(place)  # type: ignore[no-untyped-call]
+
+
+def _comparison(
+    guessed: float | None, measured: float, model: float | None, unit: str, digits: int
+) -> list[dict[str, str]]:
+    """Return the rows that set guess and model against the measurement."""
+
+    def row(name: str, value: float | None, against: str) -> dict[str, str]:
+        shown = "none" if value is None else format_quantity(value, unit, digits)
+        return {"": name, "value": shown, "against the measurement": against}
+
+    rows = [
+        row("your guess", guessed, "" if guessed is None else off_by(guessed, measured)),
+        row("measured", measured, ""),
+    ]
+    if model is not None:
+        rows.append(row("model", model, off_by(model, measured)))
+    return rows
 
 
 def guess(
@@ -213,21 +206,8 @@ def _form(asked: Guess) -> None:
     import ipywidgets
     from IPython.display import display
 
-    unit = f" ({asked.unit})" if asked.unit else ""
     question = ipywidgets.HTML(f"<strong>{html.escape(asked.question)}</strong>")
-    field = ipywidgets.Text(
-        placeholder="for example 1500 or 1.5k",
-        description=f"Guess{unit}",
-        continuous_update=False,  # sent once, before the click: a value typed fast arrives whole
-        style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="24em"),
-    )
-    lock = ipywidgets.Button(
-        description="Lock in",
-        button_style="primary",
-        tooltip="Keep this guess; it cannot be changed afterwards",
-    )
-    skip = ipywidgets.Button(description="Skip", tooltip="Show the measurement without a guess")
+    field, lock, skip = _controls(asked.unit)
     word = ipywidgets.HTML("")
 
     def settle(value: float | None, text: str) -> None:
@@ -255,6 +235,26 @@ def _form(asked: Guess) -> None:
     )
     box.add_class("datahall-guess")
     display(box)  # type: ignore[no-untyped-call]
+
+
+def _controls(unit: str) -> tuple[Any, Any, Any]:
+    """Return the number field and the buttons Lock in and Skip."""
+    import ipywidgets
+
+    field = ipywidgets.Text(
+        placeholder="for example 1500 or 1.5k",
+        description=f"Guess ({unit})" if unit else "Guess",
+        continuous_update=False,  # sent once, before the click: a value typed fast arrives whole
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="24em"),
+    )
+    lock = ipywidgets.Button(
+        description="Lock in",
+        button_style="primary",
+        tooltip="Keep this guess; it cannot be changed afterwards",
+    )
+    skip = ipywidgets.Button(description="Skip", tooltip="Show the measurement without a guess")
+    return field, lock, skip
 
 
 def _markup(rows: list[dict[str, str]]) -> str:

@@ -158,9 +158,10 @@ def _without_greetings() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(kept)
             caught.seek(0)
-            for line in caught.read().decode(errors="replace").splitlines():
-                if not any(greeting in line for greeting in _GREETINGS):
-                    print(line, file=sys.stderr)
+            lines = caught.read().decode(errors="replace").splitlines()
+            news = [line for line in lines if not any(known in line for known in _GREETINGS)]
+            if news:
+                print("\n".join(news), file=sys.stderr)
 
 
 def _seed_frameworks() -> None:

@@ -60,9 +60,9 @@ def reaches_nowhere(subject: Subject) -> Iterator[Finding]:
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if why := FORBIDDEN_CALLS.get(name):
                 yield Finding(f"{name} {why}.", cell.id)
-            for name in _imports(node):
-                if why := FORBIDDEN_IMPORTS.get(name.split(".")[0]):
-                    yield Finding(f"import {name} {why}.", cell.id)
+            forbidden = [name for name in _imports(node) if name.split(".")[0] in FORBIDDEN_IMPORTS]
+            for name in forbidden:
+                yield Finding(f"import {name} {FORBIDDEN_IMPORTS[name.split('.')[0]]}.", cell.id)
 
 
 def holds_no_secret(subject: Subject) -> Iterator[Finding]:

@@ -51,9 +51,10 @@ def ran_without_noise(subject: Subject) -> Iterator[Finding]:
                 yield Finding(
                     f"it writes to standard error: {noise!r}. Silence the source.", cell.id
                 )
-            for what, pattern in LEAKS.items():
-                if found := pattern.search(text_of_output(output)):
-                    yield Finding(f"its output shows {what}: {found[0]!r}. Show a name.", cell.id)
+            shown = text_of_output(output)
+            leaks = {what: found for what, leak in LEAKS.items() if (found := leak.search(shown))}
+            for what, found in leaks.items():
+                yield Finding(f"its output shows {what}: {found[0]!r}. Show a name.", cell.id)
 
 
 def pictures_are_small_and_described(subject: Subject) -> Iterator[Finding]:
