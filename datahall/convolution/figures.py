@@ -150,8 +150,12 @@ def sliding(
 
 
 def _short(value: float) -> str:
-    """Write a number with at most four significant digits and a true minus sign."""
-    return f"{round(float(value), 2):.4g}".replace("-", "−")
+    """Write a number in full to two places, smaller ones to two digits; with a true minus sign."""
+    number = float(value)
+    if 0 < abs(number) < 0.01:
+        return f"{number:.2g}".replace("-", "−")
+    text = f"{round(number, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
+    return text.replace("-", "−")
 
 
 def _size(plane: Array) -> str:
@@ -182,7 +186,6 @@ def matrices(
     marks: Mapping[str, Sequence[tuple[int, int]]] | None = None,
     width: float = 7.6,
     height: float = 2.4,
-    digits: int = 4,
 ) -> Figure:
     """Write small matrices side by side, number by number, coloured by sign and size.
 
@@ -191,7 +194,6 @@ def matrices(
         marks: Cells `(row, column)` to frame, by title.
         width: Width of the figure, in inches.
         height: Height of the figure, in inches.
-        digits: Significant digits of a number.
 
     Raises:
         ShapeError: An array is not a small plane.
@@ -209,7 +211,7 @@ def matrices(
         low, high = _symmetric(plane, 1.8)
         axis.imshow(plane, cmap=SIGNED, vmin=low, vmax=high)
         for y, x in np.ndindex(plane.shape):
-            number = f"{plane[y, x] + 0.0:.{digits}g}".replace("-", "−")
+            number = _short(float(plane[y, x]))
             axis.text(x, y, number, ha="center", va="center", fontsize=9 if rows < 8 else 8)
         _outline(axis, (0, 0), plane.shape, MUTED, 1)
         for cell in (marks or {}).get(title, ()):

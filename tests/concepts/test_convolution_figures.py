@@ -148,3 +148,12 @@ def test_redrawing_adds_nothing_to_the_figure() -> None:
         made = kept.draw(DIGITS[0], KERNEL, row=row, column=row)
         counts.add(tuple(len(axis.get_children()) for axis in made.axes))
     assert len(counts) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(10450, "10450"), (-0.111, "−0.11"), (2.0, "2"), (-0.0, "0"), (0.001234, "0.0012")],
+)
+def test_numbers_are_written_as_a_person_would(value: float, text: str) -> None:
+    made = figures.matrices({"one": np.array([[value]])})
+    assert made.axes[0].texts[0].get_text() == text
