@@ -113,6 +113,10 @@ function render({ model, el }) {
     says.textContent = text;
   }
 
+  function inside(place) {
+    return Math.min(size - 1, Math.max(0, Math.round(place)));
+  }
+
   function where(event) {
     const box = canvas.getBoundingClientRect();
     return { x: ((event.clientX - box.left) / box.width) * size - 0.5, y: ((event.clientY - box.top) / box.height) * size - 0.5 };
@@ -136,6 +140,7 @@ function render({ model, el }) {
   for (const name of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(name, () => {
       if (!pointer) return;
+      cursor = { x: inside(pointer.x), y: inside(pointer.y) }; // the keyboard goes on from here
       pointer = null;
       changed(true);
     });
@@ -149,8 +154,7 @@ function render({ model, el }) {
     event.stopPropagation(); // else the notebook would take the key for a command
     if (move) {
       const before = { ...cursor };
-      cursor.x = Math.min(size - 1, Math.max(0, cursor.x + move[0]));
-      cursor.y = Math.min(size - 1, Math.max(0, cursor.y + move[1]));
+      cursor = { x: inside(cursor.x + move[0]), y: inside(cursor.y + move[1]) };
       if (penDown) stroke(before, cursor);
       say(`Column ${cursor.x + 1}, row ${cursor.y + 1}, pen ${penDown ? "down" : "up"}.`);
       if (penDown) changed(false);
