@@ -1,9 +1,9 @@
-"""Activation functions and their slopes.
+"""Activation functions and their derivatives.
 
-Each function works element by element on an array of any shape and returns the same shape. A slope
-is the derivative at the same place; back-propagation multiplies by it once a layer.
+Each function works element by element on an array of any shape and returns the same shape.
+Back-propagation multiplies by the derivative at the same place, once a layer.
 
-Reading order: `relu`, `sigmoid`, `tanh`, then their slopes.
+Reading order: `relu`, `sigmoid`, `tanh`, then their derivatives.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "Array",
     "relu",
-    "relu_slope",
+    "relu_derivative",
     "sigmoid",
-    "sigmoid_slope",
+    "sigmoid_derivative",
     "tanh",
-    "tanh_slope",
+    "tanh_derivative",
 ]
 
 Array = NDArray[np.float64]
@@ -39,13 +39,13 @@ def relu(values: ArrayLike) -> Array:
     return rectified
 
 
-def relu_slope(values: ArrayLike) -> Array:
-    """Return the slope of `relu`: 1 above zero, 0 elsewhere.
+def relu_derivative(values: ArrayLike) -> Array:
+    """Return the derivative of `relu`: 1 above zero, 0 elsewhere.
 
-    At zero itself the slope is not defined; 0 is the choice of TensorFlow too.
+    At zero itself the derivative is not defined; 0 is the choice of TensorFlow too.
 
     Example:
-        >>> relu_slope([-2.0, 0.0, 3.0])
+        >>> relu_derivative([-2.0, 0.0, 3.0])
         array([0., 0., 1.])
     """
     return (np.asarray(values, dtype=float) > 0).astype(float)
@@ -66,11 +66,11 @@ def sigmoid(values: ArrayLike) -> Array:
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
-def sigmoid_slope(values: ArrayLike) -> Array:
-    """Return the slope of `sigmoid`, s · (1 - s): never above a quarter.
+def sigmoid_derivative(values: ArrayLike) -> Array:
+    """Return the derivative of `sigmoid`, s · (1 - s): never above a quarter.
 
     Example:
-        >>> float(sigmoid_slope(0.0))
+        >>> float(sigmoid_derivative(0.0))
         0.25
     """
     s = sigmoid(values)
@@ -88,11 +88,11 @@ def tanh(values: ArrayLike) -> Array:
     return squashed
 
 
-def tanh_slope(values: ArrayLike) -> Array:
-    """Return the slope of `tanh`, 1 - tanh²: never above one.
+def tanh_derivative(values: ArrayLike) -> Array:
+    """Return the derivative of `tanh`, 1 - tanh²: never above one.
 
     Example:
-        >>> float(tanh_slope(0.0))
+        >>> float(tanh_derivative(0.0))
         1.0
     """
     return 1.0 - tanh(values) ** 2

@@ -146,7 +146,7 @@ GRADIENT = Bank(
         ),
         Wrong(
             _gradient_at_the_probabilities,
-            says="This is the slope at the probabilities; carry it through softmax to the logits.",
+            says="This is the gradient at the probabilities; carry it on to the logits.",
             idea="stops the chain rule at the probabilities",
         ),
     ],
@@ -156,37 +156,62 @@ GRADIENT = Bank(
 
 
 def _momentum_written_out(
-    place: Array, slope: Array, velocity: Array, *, rate: float = 0.01, momentum: float = 0.9
+    parameters: Array,
+    gradient: Array,
+    velocity: Array,
+    *,
+    rate: float = 0.01,
+    momentum: float = 0.9,
 ) -> Step:
-    after = place + momentum * velocity - rate * slope
-    return after, after - place
+    after = parameters + momentum * velocity - rate * gradient
+    return after, after - parameters
 
 
 def _momentum_uphill(
-    place: Array, slope: Array, velocity: Array, *, rate: float = 0.01, momentum: float = 0.9
+    parameters: Array,
+    gradient: Array,
+    velocity: Array,
+    *,
+    rate: float = 0.01,
+    momentum: float = 0.9,
 ) -> Step:
-    new = momentum * velocity + rate * slope
-    return place + new, new
+    new = momentum * velocity + rate * gradient
+    return parameters + new, new
 
 
 def _momentum_with_the_old_velocity(
-    place: Array, slope: Array, velocity: Array, *, rate: float = 0.01, momentum: float = 0.9
+    parameters: Array,
+    gradient: Array,
+    velocity: Array,
+    *,
+    rate: float = 0.01,
+    momentum: float = 0.9,
 ) -> Step:
-    return place + velocity, momentum * velocity - rate * slope
+    return parameters + velocity, momentum * velocity - rate * gradient
 
 
 def _momentum_as_a_mean(
-    place: Array, slope: Array, velocity: Array, *, rate: float = 0.01, momentum: float = 0.9
+    parameters: Array,
+    gradient: Array,
+    velocity: Array,
+    *,
+    rate: float = 0.01,
+    momentum: float = 0.9,
 ) -> Step:
-    new = momentum * velocity - (1 - momentum) * rate * slope
-    return place + new, new
+    new = momentum * velocity - (1 - momentum) * rate * gradient
+    return parameters + new, new
 
 
 def _momentum_on_the_slope_only(
-    place: Array, slope: Array, velocity: Array, *, rate: float = 0.01, momentum: float = 0.9
+    parameters: Array,
+    gradient: Array,
+    velocity: Array,
+    *,
+    rate: float = 0.01,
+    momentum: float = 0.9,
 ) -> Step:
-    new = momentum * (velocity - rate * slope)
-    return place + new, new
+    new = momentum * (velocity - rate * gradient)
+    return parameters + new, new
 
 
 MOMENTUM = Bank(
@@ -194,8 +219,8 @@ MOMENTUM = Bank(
     wrong=[
         Wrong(
             _momentum_uphill,
-            says="The slope points uphill: its share enters the velocity with a minus.",
-            idea="adds the slope",
+            says="The gradient points uphill: its share enters the velocity with a minus.",
+            idea="adds the gradient",
         ),
         Wrong(
             _momentum_with_the_old_velocity,
@@ -204,13 +229,13 @@ MOMENTUM = Bank(
         ),
         Wrong(
             _momentum_as_a_mean,
-            says="The slope counts in full here: rate · slope, without a factor 1 - momentum.",
+            says="The gradient counts in full: rate · gradient, without a factor 1 - momentum.",
             idea="takes a moving mean, as Adam does",
         ),
         Wrong(
             _momentum_on_the_slope_only,
-            says="Momentum keeps a share of the old velocity only; the slope is not shrunk by it.",
-            idea="shrinks the new slope too",
+            says="Momentum shrinks the old velocity only, not the gradient.",
+            idea="shrinks the new gradient too",
         ),
     ],
 )
@@ -219,8 +244,8 @@ MOMENTUM = Bank(
 
 
 def _adam(
-    place: Array,
-    slope: Array,
+    parameters: Array,
+    gradient: Array,
     mean: Array,
     mean_square: Array,
     *,
@@ -230,39 +255,39 @@ def _adam(
 ) -> Moments:
     """One Adam step of the paper, written another way; `slip` puts one mistake in."""
     kept = (0.999, 0.9) if slip == "betas" else (0.9, 0.999)
-    mean = slope + kept[0] * (mean - slope)
-    mean_square = slope**2 + kept[1] * (mean_square - slope**2)
+    mean = gradient + kept[0] * (mean - gradient)
+    mean_square = gradient**2 + kept[1] * (mean_square - gradient**2)
     count = step + 1 if slip == "count" else step
     first, second = (1.0, 1.0) if slip == "bias" else (1 - kept[0] ** count, 1 - kept[1] ** count)
     size = mean_square / second
     root = {"root": size + 1e-8, "inside": np.sqrt(size + 1e-8)}.get(slip, np.sqrt(size) + 1e-8)
-    lead = slope if slip == "slope" else mean / first
-    return place - rate * lead / root, mean, mean_square
+    lead = gradient if slip == "gradient" else mean / first
+    return parameters - rate * lead / root, mean, mean_square
 
 
 def _adam_written_another_way(
-    place: Array,
-    slope: Array,
+    parameters: Array,
+    gradient: Array,
     mean: Array,
     mean_square: Array,
     *,
     step: int,
     rate: float = 0.001,
 ) -> Moments:
-    return _adam(place, slope, mean, mean_square, step=step, rate=rate)
+    return _adam(parameters, gradient, mean, mean_square, step=step, rate=rate)
 
 
 def _adam_with(slip: str) -> Callable[..., Moments]:
     def answer(
-        place: Array,
-        slope: Array,
+        parameters: Array,
+        gradient: Array,
         mean: Array,
         mean_square: Array,
         *,
         step: int,
         rate: float = 0.001,
     ) -> Moments:
-        return _adam(place, slope, mean, mean_square, step=step, rate=rate, slip=slip)
+        return _adam(parameters, gradient, mean, mean_square, step=step, rate=rate, slip=slip)
 
     answer.__name__ = f"_adam_with_slip_in_{slip}"
     return answer
@@ -287,9 +312,9 @@ ADAM = Bank(
             idea="puts ε under the root, as Keras' RMSProp does",
         ),
         Wrong(
-            _adam_with("slope"),
-            says="The step follows the mean of the slopes, not the slope alone.",
-            idea="steps along the slope, as RMSProp does",
+            _adam_with("gradient"),
+            says="The step follows the mean of the gradients, not the gradient alone.",
+            idea="steps along the gradient, as RMSProp does",
         ),
         Wrong(
             _adam_with("betas"),
@@ -304,7 +329,7 @@ ADAM = Bank(
     ],
 )
 
-# 02.5 squared_error_slope
+# 02.5 squared_error_gradient
 
 
 def _slope_row_by_row(columns: Array, targets: Array, weights: Array) -> Array:
@@ -327,22 +352,22 @@ def _slope_of_the_sum(columns: Array, targets: Array, weights: Array) -> Array:
 
 
 SLOPE = Bank(
-    right=[regression.slope, _slope_row_by_row],
+    right=[regression.gradient, _slope_row_by_row],
     wrong=[
         Wrong(
-            printed.squared_error_slope_of_a5,
+            printed.squared_error_gradient_of_a5,
             says="This is the printed formula: following it, the error grows at every step.",
             idea="trusts the printed formula",
         ),
         Wrong(
             _slope_with_two_and_the_wrong_sign,
-            says="Prediction minus target: where the prediction is too large, the slope is "
+            says="Prediction minus target: where the prediction is too large, the gradient is "
             "positive.",
             idea="adds the factor but keeps the sign",
         ),
         Wrong(
             _slope_without_the_two,
-            says="The slope of a square brings a 2 down; the printed formula has lost it too.",
+            says="The gradient of a square brings a 2 down; the printed formula has lost it too.",
             idea="mends the sign only",
         ),
         Wrong(

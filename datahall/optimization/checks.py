@@ -1,4 +1,4 @@
-"""The checks of module 02's lab: softmax, its slope, momentum, Adam, and a printed formula."""
+"""The checks of module 02's lab: softmax, its gradient, momentum, Adam, and a printed formula."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def _rows(shape: tuple[int, ...]) -> Any:
 
 
 def _adam_case(drawn: tuple[Array, Array, int]) -> Case:
-    """A step of Adam from drawn slopes; the mean square is one that the mean allows."""
-    slope, mean, step = drawn
-    return Case((np.zeros(2), slope, mean, mean**2 + 0.25), {"step": step, "rate": 1.0})
+    """A step of Adam from drawn gradients; the mean square is one that the mean allows."""
+    gradient, mean, step = drawn
+    return Case((np.zeros(2), gradient, mean, mean**2 + 0.25), {"step": step, "rate": 1.0})
 
 
 def _targets_and_logits(size: tuple[int, int]) -> Any:
@@ -67,7 +67,7 @@ softmax = Check(
 
 cross_entropy_gradient = Check(
     "02.2",
-    "Find the slope of the cross-entropy",
+    "Find the gradient of the cross-entropy",
     function="cross_entropy_gradient",
     reference=losses.cross_entropy_gradient,
     bank=bank.GRADIENT,
@@ -108,7 +108,7 @@ momentum_step = Check(
         Example(
             (np.array([1.0]), np.array([2.0]), np.array([-0.1])),
             {"rate": 0.1, "momentum": 0.9},
-            idea="The velocity becomes 0.9 · (-0.1) - 0.1 · 2 = -0.29, the place 0.71.",
+            idea="The velocity becomes 0.9 · (-0.1) - 0.1 · 2 = -0.29, the parameter 0.71.",
         ),
         Trap(
             "the first step",
@@ -118,7 +118,7 @@ momentum_step = Check(
         ),
         Search(
             st.tuples(_rows((2,)), _rows((2,)), _rows((2,))),
-            idea="velocity = momentum · velocity - rate · slope; place = place + velocity.",
+            idea="velocity = momentum · velocity - rate · gradient; parameters + velocity.",
         ),
     ],
 )
@@ -136,7 +136,7 @@ adam_step = Check(
         Example(
             (np.array([1.0]), np.array([4.0]), np.array([0.0]), np.array([0.0])),
             {"step": 1, "rate": 0.5},
-            idea="The first step has the length of the rate: the place becomes 0.5.",
+            idea="The first step has the length of the rate: the parameter becomes 0.5.",
         ),
         Example(
             (np.array([0.0]), np.array([1.0]), np.array([0.5]), np.array([1.0])),
@@ -144,7 +144,7 @@ adam_step = Check(
             idea="The mean is 0.55, corrected 0.8444; the mean square 1, corrected 100.45.",
         ),
         Trap(
-            "a slope as small as ε",
+            "a gradient as small as ε",
             (np.array([0.0]), np.array([1e-8]), np.array([0.0]), np.array([0.0])),
             {"step": 1, "rate": 1.0},
             idea="ε stands outside the root: half a step is taken here.",
@@ -156,11 +156,11 @@ adam_step = Check(
     ],
 )
 
-squared_error_slope = Check(
+squared_error_gradient = Check(
     "02.5",
     "Mend a printed formula",
-    function="squared_error_slope",
-    reference=regression.slope,
+    function="squared_error_gradient",
+    reference=regression.gradient,
     bank=bank.SLOPE,
     points=4,
     minutes=12,
@@ -173,7 +173,7 @@ squared_error_slope = Check(
         Trap(
             "weights that fit already",
             (np.array([[1.0], [2.0]]), np.array([3.0, 6.0]), np.array([3.0])),
-            idea="At the minimum the slope is zero.",
+            idea="At the minimum the gradient is zero.",
         ),
         Search(
             _sizes.flatmap(

@@ -6,11 +6,11 @@ Read them in this order: `activations`, `losses`, `network`, `optimizers`, `sche
 
 from datahall.optimization.activations import (
     relu,
-    relu_slope,
+    relu_derivative,
     sigmoid,
-    sigmoid_slope,
+    sigmoid_derivative,
     tanh,
-    tanh_slope,
+    tanh_derivative,
 )
 from datahall.optimization.losses import (
     binary_cross_entropy,
@@ -54,10 +54,10 @@ __all__ = [
     "one_hot",
     "predicted_steps",
     "relu",
-    "relu_slope",
+    "relu_derivative",
     "sigmoid",
-    "sigmoid_slope",
+    "sigmoid_derivative",
     "softmax",
     "tanh",
-    "tanh_slope",
+    "tanh_derivative",
 ]

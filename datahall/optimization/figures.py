@@ -37,24 +37,24 @@ _LINES = ["-", "--", "-.", ":"]  # lines differ in dash as well as in colour
 
 
 def activation_slopes() -> Figure:
-    """Draw ReLU, sigmoid and tanh beside their slopes."""
+    """Draw ReLU, sigmoid and tanh beside their derivatives."""
     x = np.linspace(-5, 5, 201)
     fig, (left, right) = figure(7.2, 2.8, ncols=2)
     tops = []
     for name, dash in zip(("relu", "sigmoid", "tanh"), _LINES, strict=False):
         values = getattr(activations, name)(x)
-        slopes = getattr(activations, f"{name}_slope")(x)
+        gradients = getattr(activations, f"{name}_derivative")(x)
         left.plot(x, values, dash, label=name)
-        right.plot(x, slopes, dash, label=name)
-        tops.append(f"{name} {slopes.max():g}")
+        right.plot(x, gradients, dash, label=name)
+        tops.append(f"{name} {gradients.max():g}")
     left.set(title="value", xlabel="sum before the activation", ylim=(-1.2, 3))
-    right.set(title="slope", xlabel="sum before the activation")
+    right.set(title="derivative", xlabel="sum before the activation")
     left.legend()
-    return describe(fig, f"Three activations and their slopes. Largest slope: {', '.join(tops)}.")
+    return describe(fig, f"Three activations and their derivatives. Largest: {', '.join(tops)}.")
 
 
 def cross_entropy(a: float = 2.0, b: float = 1.0, c: float = 0.0, truth: int = 0) -> Figure:
-    """Draw three logits' probabilities, the loss on its curve, and the slope at each logit.
+    """Draw three logits' probabilities, the loss on its curve, and the gradient at each logit.
 
     Args:
         a: Logit of class 0.
@@ -65,7 +65,7 @@ def cross_entropy(a: float = 2.0, b: float = 1.0, c: float = 0.0, truth: int = 0
     logits, targets = np.array([[a, b, c]]), losses.one_hot([truth], 3)
     shares = losses.softmax(logits)[0]
     loss = losses.cross_entropy_from_logits(targets, logits)
-    slopes = losses.cross_entropy_gradient(targets, logits)[0]
+    gradients = losses.cross_entropy_gradient(targets, logits)[0]
     fig, (left, middle, right) = figure(8.4, 2.7, ncols=3)
     _place(fig, left=0.05, right=0.99, bottom=0.19, top=0.89, wspace=0.27)
     classes = np.arange(3)
@@ -78,14 +78,14 @@ def cross_entropy(a: float = 2.0, b: float = 1.0, c: float = 0.0, truth: int = 0
     middle.plot(curve, -np.log(curve), color=COLORS["blue"])
     middle.plot(max(shares[truth], 0.005), min(loss, 5.3), "o", color=COLORS["red"], markersize=8)
     middle.set(title="loss = -log p(true)", xlabel="p(true)", ylabel="nats", ylim=(0, 5.5))
-    right.bar(classes, slopes, color=colors, edgecolor=INK)
+    right.bar(classes, gradients, color=colors, edgecolor=INK)
     right.axhline(0, color=INK, linewidth=1)
-    right.set(title="slope: softmax - target", xlabel="class", xticks=classes, ylim=(-1.1, 1.1))
+    right.set(title="gradient: softmax - target", xlabel="class", xticks=classes, ylim=(-1.1, 1.1))
     return describe(
         fig,
         f"Logits {a:g}, {b:g}, {c:g} give probabilities {shares[0]:.3f}, {shares[1]:.3f}, "
-        f"{shares[2]:.3f}. Class {truth} is true: the loss is {loss:.3f} nats, the slopes are "
-        f"{slopes[0]:+.3f}, {slopes[1]:+.3f}, {slopes[2]:+.3f}.",
+        f"{shares[2]:.3f}. Class {truth} is true: the loss is {loss:.3f} nats, the gradient is "
+        f"{gradients[0]:+.3f}, {gradients[1]:+.3f}, {gradients[2]:+.3f}.",
     )
 
 
@@ -209,25 +209,27 @@ def race(
     }
     with np.errstate(over="ignore", invalid="ignore"):
         tracks = {
-            name: optimizers.descend(chosen.slope, chosen.start, runner, steps=steps)
+            name: optimizers.descend(chosen.gradient, chosen.start, runner, steps=steps)
             for name, runner in runners.items()
         }
     return paths(chosen, surface, tracks)
 
 
-def epsilon(slopes: ArrayLike, keras: ArrayLike, paper: ArrayLike) -> Figure:
-    """Draw the length of Adam's first step over the size of the slope, for both places of ε."""
-    slopes, keras, paper = np.asarray(slopes), np.asarray(keras), np.asarray(paper)
+def epsilon(gradients: ArrayLike, keras: ArrayLike, paper: ArrayLike) -> Figure:
+    """Draw the length of Adam's first step over the size of the gradient, for both places of ε."""
+    gradients, keras, paper = np.asarray(gradients), np.asarray(keras), np.asarray(paper)
     fig, axes = figure(5.8, 2.9)
-    axes.semilogx(slopes, keras, "-", label="ε where Keras puts it")
-    axes.semilogx(slopes, paper, "--", label="ε where the paper puts it")
-    axes.set(xlabel="size of the slope", ylabel="step / learning rate", title="Adam's first step")
+    axes.semilogx(gradients, keras, "-", label="ε where Keras puts it")
+    axes.semilogx(gradients, paper, "--", label="ε where the paper puts it")
+    axes.set(
+        xlabel="size of the gradient", ylabel="step / learning rate", title="Adam's first step"
+    )
     axes.legend()
-    half = [slopes[np.searchsorted(curve, 0.5)] for curve in (keras, paper)]
+    half = [gradients[np.searchsorted(curve, 0.5)] for curve in (keras, paper)]
     return describe(
         fig,
-        "Adam's first step, as a share of the learning rate, over the size of the slope. It "
-        f"reaches one half at slopes of {half[0]:.0e} with Keras' ε and {half[1]:.0e} with the "
+        "Adam's first step, as a share of the learning rate, over the size of the gradient. It "
+        f"reaches one half at gradients of {half[0]:.0e} with Keras' ε and {half[1]:.0e} with the "
         "paper's.",
     )
 

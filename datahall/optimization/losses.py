@@ -1,4 +1,4 @@
-"""Losses: how far a prediction is from the truth, and the slope of that distance.
+"""Losses: how far a prediction is from the truth, and the gradient of that distance.
 
 Shapes: `targets`, `logits` and `probabilities` are (batch, classes); a binary loss takes (batch,).
 Losses are means over the batch, in nats for the cross-entropies. Each agrees with Keras within 1e-6
@@ -77,9 +77,9 @@ def mean_squared_error(targets: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def mean_squared_error_gradient(targets: ArrayLike, predictions: ArrayLike) -> Array:
-    """Return the slope of the mean squared error at each prediction: 2 (p - y) / n.
+    """Return the gradient of the mean squared error at each prediction: 2 (p - y) / n.
 
-    Prediction minus target, in this order: where the prediction is too large, the slope is
+    Prediction minus target, in this order: where the prediction is too large, the gradient is
     positive.
 
     Raises:
@@ -169,7 +169,7 @@ def cross_entropy_from_logits(targets: ArrayLike, logits: ArrayLike) -> float:
 
 
 def cross_entropy_gradient(targets: ArrayLike, logits: ArrayLike) -> Array:
-    """Return the slope of the cross-entropy at each logit: (softmax - target) / batch.
+    """Return the gradient of the cross-entropy at each logit: (softmax - target) / batch.
 
     Args:
         targets: (batch, classes), each row sums to one.
@@ -227,7 +227,7 @@ def binary_cross_entropy_from_logits(targets: ArrayLike, logits: ArrayLike) -> f
 
 
 def binary_cross_entropy_gradient(targets: ArrayLike, logits: ArrayLike) -> Array:
-    """Return the slope of the binary cross-entropy at each logit: (sigmoid - target) / n.
+    """Return the gradient of the binary cross-entropy at each logit: (sigmoid - target) / n.
 
     Example:
         >>> binary_cross_entropy_gradient([1.0, 0.0], [0.0, 0.0])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datahall.errors import ShapeError
-from datahall.optimization.activations import Array, relu, relu_slope
+from datahall.optimization.activations import Array, relu, relu_derivative
 from datahall.optimization.losses import cross_entropy_from_logits, cross_entropy_gradient
 
 __all__ = [
@@ -128,8 +128,8 @@ def loss(network: Network, points: Array, targets: Array) -> float:
 def backward(network: Network, trace: Trace, targets: Array) -> Network:
     """Return the gradient of the mean cross-entropy with respect to every parameter.
 
-    The chain rule, from the loss back to the inputs; each line has the shape of what it is a slope
-    of.
+    The chain rule, from the loss back to the inputs; each line has the shape of what it is a
+    gradient of.
 
     Args:
         network: The weights of the forward pass.
@@ -137,7 +137,7 @@ def backward(network: Network, trace: Trace, targets: Array) -> Network:
         targets: One-hot rows, (batch, outputs).
 
     Returns:
-        A `Network` that holds slopes instead of weights.
+        A `Network` that holds gradients instead of weights.
 
     Source:
         Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating
@@ -145,7 +145,7 @@ def backward(network: Network, trace: Trace, targets: Array) -> Network:
     """
     d_logits = cross_entropy_gradient(targets, trace.logits)  # (batch, outputs)
     d_hidden = d_logits @ network.output_weights.T  # (batch, hidden)
-    d_before = d_hidden * relu_slope(trace.before)  # (batch, hidden)
+    d_before = d_hidden * relu_derivative(trace.before)  # (batch, hidden)
     return Network(
         hidden_weights=trace.points.T @ d_before,  # (inputs, hidden)
         hidden_bias=d_before.sum(axis=0),  # (hidden,)
@@ -157,7 +157,7 @@ def backward(network: Network, trace: Trace, targets: Array) -> Network:
 def numerical_gradient(
     function: Callable[[Array], float], place: Array, *, step: float = 1e-5
 ) -> Array:
-    """Return the slopes of a function by central differences, one coordinate at a time.
+    """Return the gradients of a function by central differences, one coordinate at a time.
 
     Args:
         function: Takes an array of the shape of `place`, returns a number.

@@ -1,8 +1,8 @@
-"""SGD, momentum, RMSProp, Adam and AdamW: where to step, given a slope.
+"""SGD, momentum, RMSProp, Adam and AdamW: where to step, given a gradient.
 
-An optimizer remembers what it needs (a velocity, two moments) and turns a place and the slope there
-into the next place; arrays may have any shape. Defaults are those of Keras 3. Each agrees with
-Keras within 1e-6 over a hundred steps at a learning rate of 0.001.
+An optimizer remembers what it needs (a velocity, two moments) and turns parameters and the gradient
+there into the next parameters; arrays may have any shape. Defaults are those of Keras 3. Each
+agrees with Keras within 1e-6 over a hundred steps at a learning rate of 0.001.
 
 Reading order: `SGD`, `RMSProp`, `Adam`, `AdamW`, then `descend`, which takes many steps.
 """
@@ -40,8 +40,8 @@ EpsilonPlace = Literal["keras", "paper"]
 class Optimizer(Protocol):
     """What `descend` needs of an optimizer."""
 
-    def step(self, place: Array, slope: Array) -> Array:
-        """Return the next place."""
+    def step(self, parameters: Array, gradient: Array) -> Array:
+        """Return the next parameters."""
         ...
 
 
@@ -52,13 +52,13 @@ def _rate(learning_rate: float | Schedule, step: int) -> float:
 
 @dataclass
 class SGD:
-    """Step against the slope; with momentum, keep part of the last step.
+    """Step against the gradient; with momentum, keep part of the last step.
 
-    velocity ← momentum · velocity - learning_rate · slope;  place ← place + velocity.
-    With Nesterov's form the place moves by momentum · velocity - learning_rate · slope instead.
+    velocity ← momentum · velocity - learning_rate · gradient;  parameters ← parameters + velocity.
+    Nesterov's form adds momentum · velocity - learning_rate · gradient instead.
 
     Attributes:
-        learning_rate: Length of a step for a slope of one, or a schedule.
+        learning_rate: Length of a step for a gradient of one, or a schedule.
         momentum: Share of the last step that is kept, 0 ≤ momentum < 1.
         nesterov: Look ahead along the velocity.
 
@@ -78,31 +78,31 @@ class SGD:
     _velocity: Array | float = field(default=0.0, init=False, repr=False)
     _steps: int = field(default=0, init=False, repr=False)
 
-    def step(self, place: Array, slope: Array) -> Array:
-        """Return the next place."""
+    def step(self, parameters: Array, gradient: Array) -> Array:
+        """Return the next parameters."""
         rate = _rate(self.learning_rate, self._steps)
         self._steps += 1
         after, self._velocity = momentum_step(
-            place, slope, self._velocity, rate=rate, momentum=self.momentum
+            parameters, gradient, self._velocity, rate=rate, momentum=self.momentum
         )
         if self.nesterov:
-            return place + self.momentum * self._velocity - rate * slope
+            return parameters + self.momentum * self._velocity - rate * gradient
         return after
 
 
 def momentum_step(
-    place: Array,
-    slope: Array,
+    parameters: Array,
+    gradient: Array,
     velocity: Array | float,
     *,
     rate: float = 0.01,
     momentum: float = 0.9,
 ) -> tuple[Array, Array]:
-    """Return the next place and the next velocity of SGD with momentum.
+    """Return the next parameters and the next velocity of SGD with momentum.
 
     Args:
-        place: Parameters, any shape.
-        slope: Of the loss there, same shape.
+        parameters: What is learned, any shape.
+        gradient: Of the loss there, same shape.
         velocity: The last step, same shape; 0 before the first.
         rate: Learning rate.
         momentum: Share of the last step that is kept.
@@ -114,22 +114,22 @@ def momentum_step(
     Source:
         Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
     """
-    velocity = momentum * velocity - rate * slope
-    return place + velocity, velocity
+    velocity = momentum * velocity - rate * gradient
+    return parameters + velocity, velocity
 
 
 @dataclass
 class RMSProp:
-    """Divide each slope by the root of its recent mean square.
+    """Divide each gradient by the root of its recent mean square.
 
     mean_square ← decay · mean_square + (1 - decay) · slope²
-    place ← place - learning_rate · slope / √(mean_square + ε)
+    parameters ← parameters - learning_rate · gradient / √(mean_square + ε)
 
     Keras puts ε under the root; the lecture that introduced the method, and PyTorch, put it
     outside.
 
     Attributes:
-        learning_rate: Length of a step when the slope stays the same, or a schedule.
+        learning_rate: Length of a step when the gradient stays the same, or a schedule.
         decay: Share of the old mean square that is kept (Keras: rho).
         epsilon: Keeps the divisor from zero.
         epsilon_place: "keras" (under the root) or "paper" (outside).
@@ -145,16 +145,16 @@ class RMSProp:
     _mean_square: Array | float = field(default=0.0, init=False, repr=False)
     _steps: int = field(default=0, init=False, repr=False)
 
-    def step(self, place: Array, slope: Array) -> Array:
-        """Return the next place."""
-        self._mean_square = self.decay * self._mean_square + (1 - self.decay) * slope**2
+    def step(self, parameters: Array, gradient: Array) -> Array:
+        """Return the next parameters."""
+        self._mean_square = self.decay * self._mean_square + (1 - self.decay) * gradient**2
         if self.epsilon_place == "keras":
             divisor = np.sqrt(self._mean_square + self.epsilon)
         else:
             divisor = np.sqrt(self._mean_square) + self.epsilon
         rate = _rate(self.learning_rate, self._steps)
         self._steps += 1
-        return place - rate * slope / divisor
+        return parameters - rate * gradient / divisor
 
 
 @dataclass
@@ -162,20 +162,21 @@ class Adam:
     """RMSProp with momentum, both corrected for their start at zero.
 
     m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
-    paper:  place ← place - α · m̂ / (√v̂ + ε)  with  m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
-    Keras:  place ← place - α · (√(1 - β₂ᵗ) / (1 - β₁ᵗ)) · m / (√v + ε)
+    paper:  parameters ← parameters - α · m̂ / (√v̂ + ε)  with  m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 -
+    β₂ᵗ)
+    Keras:  parameters ← parameters - α · (√(1 - β₂ᵗ) / (1 - β₁ᵗ)) · m / (√v + ε)
 
     The two are one formula but for ε: see `epsilon_in_paper`.
 
     Attributes:
         learning_rate: Bound on a step, roughly, in units of the parameter; or a schedule.
-        beta_1: Share of the old mean slope that is kept.
+        beta_1: Share of the old mean gradient that is kept.
         beta_2: Share of the old mean square that is kept.
         epsilon: Keeps the divisor from zero (Keras 1e-7, paper 1e-8).
         epsilon_place: "keras" or "paper".
 
     Example:
-        The first step has the length of the learning rate, whatever the slope:
+        The first step has the length of the learning rate, whatever the gradient:
 
         >>> Adam(0.001, epsilon=0).step(np.zeros(2), np.array([5.0, -0.003]))
         array([-0.001,  0.001])
@@ -194,16 +195,16 @@ class Adam:
     _mean_square: Array | float = field(default=0.0, init=False, repr=False)
     _steps: int = field(default=0, init=False, repr=False)
 
-    def step(self, place: Array, slope: Array) -> Array:
-        """Return the next place."""
+    def step(self, parameters: Array, gradient: Array) -> Array:
+        """Return the next parameters."""
         rate = _rate(self.learning_rate, self._steps)
         self._steps += 1
         epsilon = self.epsilon
         if self.epsilon_place == "keras":
             epsilon = epsilon_in_paper(epsilon, step=self._steps, beta_2=self.beta_2)
         after, self._mean, self._mean_square = adam_step(
-            place,
-            slope,
+            parameters,
+            gradient,
             self._mean,
             self._mean_square,
             step=self._steps,
@@ -216,8 +217,8 @@ class Adam:
 
 
 def adam_step(
-    place: Array,
-    slope: Array,
+    parameters: Array,
+    gradient: Array,
     mean: Array | float,
     mean_square: Array | float,
     *,
@@ -227,12 +228,12 @@ def adam_step(
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> tuple[Array, Array, Array]:
-    """Return the next place, mean and mean square of Adam, with ε where the paper puts it.
+    """Return the next parameters, mean and mean square of Adam, with ε where the paper puts it.
 
     Args:
-        place: Parameters, any shape.
-        slope: Of the loss there, same shape.
-        mean: Moving mean of the slopes, same shape; 0 before the first step.
+        parameters: What is learned, any shape.
+        gradient: Of the loss there, same shape.
+        mean: Moving mean of the gradients, same shape; 0 before the first step.
         mean_square: Moving mean of their squares, same shape; 0 before the first step.
         step: The number of this step, counted from 1.
         rate: Learning rate.
@@ -247,11 +248,11 @@ def adam_step(
     Source:
         Kingma and Ba (2015), algorithm 1.
     """
-    mean = beta_1 * mean + (1 - beta_1) * slope
-    mean_square = beta_2 * mean_square + (1 - beta_2) * slope**2
+    mean = beta_1 * mean + (1 - beta_1) * gradient
+    mean_square = beta_2 * mean_square + (1 - beta_2) * gradient**2
     mean_hat = mean / (1 - beta_1**step)
     mean_square_hat = mean_square / (1 - beta_2**step)
-    return place - rate * mean_hat / (np.sqrt(mean_square_hat) + epsilon), mean, mean_square
+    return parameters - rate * mean_hat / (np.sqrt(mean_square_hat) + epsilon), mean, mean_square
 
 
 def epsilon_in_paper(epsilon: float, *, step: int, beta_2: float = 0.999) -> float:
@@ -282,9 +283,9 @@ def epsilon_in_paper(epsilon: float, *, step: int, beta_2: float = 0.999) -> flo
 
 @dataclass
 class AdamW(Adam):
-    """Adam, with the weights shrunk beside the step instead of through the slope.
+    """Adam, with the weights shrunk beside the step instead of through the gradient.
 
-    place ← place - α · weight_decay · place, then Adam's step.
+    parameters ← parameters - α · weight_decay · parameters, then Adam's step.
 
     Attributes:
         weight_decay: Share of a weight lost a step, per unit of learning rate.
@@ -297,19 +298,19 @@ class AdamW(Adam):
 
     weight_decay: float = 0.004
 
-    def step(self, place: Array, slope: Array) -> Array:
-        """Return the next place."""
+    def step(self, parameters: Array, gradient: Array) -> Array:
+        """Return the next parameters."""
         rate = _rate(self.learning_rate, self._steps)
-        return super().step(place - rate * self.weight_decay * place, slope)
+        return super().step(parameters - rate * self.weight_decay * parameters, gradient)
 
 
 def descend(
-    slope: Callable[[Array], Array], start: Array, optimizer: Optimizer, *, steps: int
+    gradient: Callable[[Array], Array], start: Array, optimizer: Optimizer, *, steps: int
 ) -> Array:
-    """Return every place on the way: the start, then one row a step.
+    """Return the parameters all along the way: the start, then one row a step.
 
     Args:
-        slope: Takes a place, returns the slope there, of the same shape.
+        gradient: Takes parameters, returns the gradient there, of the same shape.
         start: Where to begin; any shape.
         optimizer: A fresh one: optimizers remember.
         steps: How many steps.
@@ -326,10 +327,10 @@ def descend(
     """
     if steps < 0:
         raise ParameterError(f"steps is {steps}, expected 0 or more. Give a whole number of steps.")
-    place = np.asarray(start, dtype=float)
-    path = np.empty((steps + 1, *place.shape))
-    path[0] = place
+    parameters = np.asarray(start, dtype=float)
+    path = np.empty((steps + 1, *parameters.shape))
+    path[0] = parameters
     for step in range(1, steps + 1):
-        place = optimizer.step(place, slope(place))
-        path[step] = place
+        parameters = optimizer.step(parameters, gradient(parameters))
+        path[step] = parameters
     return path

@@ -19,7 +19,7 @@ __all__ = [
     "AdamOfA3",
     "cross_entropy_of_a4",
     "program_of_a2",
-    "squared_error_slope_of_a5",
+    "squared_error_gradient_of_a5",
 ]
 
 
@@ -27,8 +27,8 @@ __all__ = [
 class AdamOfA2:
     """Claim C06: θ ← θ - α · m̂ / (1 - β₁ᵗ) · ∇J.
 
-    The mean slope is multiplied by the slope again, and nothing divides by √v̂. The product of two
-    slopes of
+    The mean gradient is multiplied by the gradient again, and nothing divides by √v̂. The product
+    of two gradients of
     the same sign is positive: the parameter falls on both sides of the minimum.
     """
 
@@ -37,11 +37,13 @@ class AdamOfA2:
     _mean: Array | float = field(default=0.0, init=False, repr=False)
     _steps: int = field(default=0, init=False, repr=False)
 
-    def step(self, place: Array, slope: Array) -> Array:
-        """Return the next place."""
+    def step(self, parameters: Array, gradient: Array) -> Array:
+        """Return the next parameters."""
         self._steps += 1
-        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * slope
-        return place - self.learning_rate * self._mean / (1 - self.beta_1**self._steps) * slope
+        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * gradient
+        return (
+            parameters - self.learning_rate * self._mean / (1 - self.beta_1**self._steps) * gradient
+        )
 
 
 @dataclass
@@ -60,15 +62,15 @@ class AdamOfA3:
     _mean_square: Array | float = field(default=0.0, init=False, repr=False)
     _steps: int = field(default=0, init=False, repr=False)
 
-    def step(self, place: Array, slope: Array) -> Array:
-        """Return the next place; not a number where every slope so far was zero."""
+    def step(self, parameters: Array, gradient: Array) -> Array:
+        """Return the next parameters; not a number where every gradient so far was zero."""
         self._steps += 1
-        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * slope
-        self._mean_square = self.beta_2 * self._mean_square + (1 - self.beta_2) * slope**2
+        self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * gradient
+        self._mean_square = self.beta_2 * self._mean_square + (1 - self.beta_2) * gradient**2
         mean = self._mean / (1 - self.beta_1**self._steps)
         mean_square = self._mean_square / (1 - self.beta_2**self._steps)
         with np.errstate(invalid="ignore"):
-            return place - self.learning_rate * (mean / np.sqrt(mean_square) + self.epsilon)
+            return parameters - self.learning_rate * (mean / np.sqrt(mean_square) + self.epsilon)
 
 
 def cross_entropy_of_a4(targets: Array, predictions: Array) -> float:
@@ -83,7 +85,7 @@ def cross_entropy_of_a4(targets: Array, predictions: Array) -> float:
         return float(-np.mean(targets * np.log(predictions)))
 
 
-def squared_error_slope_of_a5(columns: Array, targets: Array, weights: Array) -> Array:
+def squared_error_gradient_of_a5(columns: Array, targets: Array, weights: Array) -> Array:
     """Claim C12: (1/n) Σ (y - ŷ) x, printed for use in θ ← θ - α ∇.
 
     Target minus prediction is the way *down*; with the minus of the update the step goes up.
@@ -108,7 +110,7 @@ def program_of_a2(
     """
     rng = np.random.default_rng(seed)
     net = network.new_network(seed=seed)
-    optimizer, place = Adam(rate), network.flatten(net)
+    optimizer, parameters = Adam(rate), network.flatten(net)
     is_weight = np.concatenate([np.full(a.size, a.ndim == 2) for a in net.arrays])
     accuracy = [_accuracy(net, points, targets)]
     batches: list[Array] = []
@@ -116,10 +118,12 @@ def program_of_a2(
         batches = batches or np.split(rng.permutation(len(points)), len(points) // 10)
         batch = batches.pop()
         trace = network.forward(net, points[batch])
-        slope = network.flatten(network.backward(net, trace, targets[batch]))
-        slope += regularization.l2_slope(place, 0.01) * is_weight  # biases are not penalized
-        place = optimizer.step(place, slope)
-        net = network.unflatten(place, net)
+        gradient = network.flatten(network.backward(net, trace, targets[batch]))
+        gradient += (
+            regularization.l2_gradient(parameters, 0.01) * is_weight
+        )  # biases are not penalized
+        parameters = optimizer.step(parameters, gradient)
+        net = network.unflatten(parameters, net)
         accuracy.append(_accuracy(net, points, targets))
     return np.array(accuracy)
 

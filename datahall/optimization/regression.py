@@ -4,7 +4,8 @@ Shapes: `columns` (rows, features), `targets` (rows,), `weights` (features,). Th
 squared error; its second derivative, the Hessian 2 XᵀX / n, is the same everywhere, and its
 eigenvalues say how steep the bowl is along each of its axes.
 
-Reading order: `slope`, `normal_equation`, `descend_until`, `condition_number`, `predicted_steps`.
+Reading order: `gradient`, `normal_equation`, `descend_until`, `condition_number`,
+`predicted_steps`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ __all__ = [
     "best_rate",
     "condition_number",
     "descend_until",
+    "gradient",
     "hessian",
     "normal_equation",
     "predicted_steps",
     "r_squared",
-    "slope",
     "with_intercept",
 ]
 
@@ -80,11 +81,11 @@ def with_intercept(columns: Array) -> Array:
     return np.column_stack([np.ones(len(columns)), columns])
 
 
-def slope(columns: Array, targets: Array, weights: Array) -> Array:
-    """Return the slope of the mean squared error: (2/n) Xᵀ (Xw - y).
+def gradient(columns: Array, targets: Array, weights: Array) -> Array:
+    """Return the gradient of the mean squared error: (2/n) Xᵀ (Xw - y).
 
     Example:
-        >>> slope(np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), np.array([2.0]))
+        >>> gradient(np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), np.array([2.0]))
         array([5.])
     """
     return 2.0 * columns.T @ (columns @ weights - targets) / len(targets)
@@ -216,7 +217,7 @@ def descend_until(
         Where it ended, after how many steps, and whether the tolerance was reached.
     """
     curvature, best = hessian(columns), normal_equation(columns, targets)
-    error = -best  # the slope is curvature @ error: the rows need not be read again
+    error = -best  # the gradient is curvature @ error: the rows need not be read again
     limit = tolerance * float(np.linalg.norm(error))
     for step in range(at_most + 1):
         distance = float(np.sqrt(error @ error))

@@ -1,7 +1,7 @@
 """Regularization: what keeps weights small, or keeps units from leaning on each other.
 
-Penalties are added to the loss, and act through the slope; weight decay acts beside it (`AdamW`).
-Dropout silences units at random while training.
+Penalties are added to the loss, and act through the gradient; weight decay acts beside it
+(`AdamW`). Dropout silences units at random while training.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from datahall.errors import ParameterError
 from datahall.optimization.activations import Array
 
-__all__ = ["dropout", "l1_penalty", "l1_slope", "l2_penalty", "l2_slope"]
+__all__ = ["dropout", "l1_gradient", "l1_penalty", "l2_gradient", "l2_penalty"]
 
 
 def l1_penalty(weights: ArrayLike, strength: float) -> float:
@@ -25,11 +25,11 @@ def l1_penalty(weights: ArrayLike, strength: float) -> float:
     return float(strength * np.abs(np.asarray(weights, dtype=float)).sum())
 
 
-def l1_slope(weights: ArrayLike, strength: float) -> Array:
-    """Return the slope of `l1_penalty`: the strength, with the weight's sign.
+def l1_gradient(weights: ArrayLike, strength: float) -> Array:
+    """Return the gradient of `l1_penalty`: the strength, with the weight's sign.
 
     Example:
-        >>> l1_slope([3.0, 0.0, -0.01], 0.1)
+        >>> l1_gradient([3.0, 0.0, -0.01], 0.1)
         array([ 0.1,  0. , -0.1])
     """
     signs: Array = np.sign(np.asarray(weights, dtype=float))
@@ -46,11 +46,11 @@ def l2_penalty(weights: ArrayLike, strength: float) -> float:
     return float(strength * (np.asarray(weights, dtype=float) ** 2).sum())
 
 
-def l2_slope(weights: ArrayLike, strength: float) -> Array:
-    """Return the slope of `l2_penalty`: 2 · strength · weight, which fades as the weight shrinks.
+def l2_gradient(weights: ArrayLike, strength: float) -> Array:
+    """Return the gradient of `l2_penalty`: 2 · strength · weight, fading with the weight.
 
     Example:
-        >>> l2_slope([3.0, -4.0], 0.1)
+        >>> l2_gradient([3.0, -4.0], 0.1)
         array([ 0.6, -0.8])
     """
     return 2.0 * strength * np.asarray(weights, dtype=float)

@@ -1,4 +1,4 @@
-"""Surfaces to race on: a loss over a plane, with its slope, drawn as contours.
+"""Surfaces to race on: a loss over a plane, with its gradient, drawn as contours.
 
 Three of them: a stretched bowl; the loss of the Ames regression over two weights; the loss of a
 trained 2-5-2 network over a plane through its minimum.
@@ -33,7 +33,7 @@ class Surface:
         labels: What the two coordinates are.
         unit: Of the loss.
         value: Takes (2,), returns the loss.
-        slope: Takes (2,), returns (2,).
+        gradient: Takes (2,), returns (2,).
         start: Where a race begins, (2,).
         limits: (left, right, bottom, top) of what is drawn.
         least: The lowest loss there can be.
@@ -44,7 +44,7 @@ class Surface:
     labels: tuple[str, str]
     unit: str
     value: Callable[[Array], float]
-    slope: Callable[[Array], Array]
+    gradient: Callable[[Array], Array]
     start: Array
     limits: tuple[float, float, float, float]
     least: float
@@ -61,7 +61,7 @@ def bowl(stretch: float = 20.0) -> Surface:
         ParameterError: The stretch is below 1.
 
     Example:
-        >>> bowl(20.0).slope(np.array([1.0, 1.0]))
+        >>> bowl(20.0).gradient(np.array([1.0, 1.0]))
         array([ 1., 20.])
     """
     if stretch < 1:
@@ -72,7 +72,7 @@ def bowl(stretch: float = 20.0) -> Surface:
         labels=("x", "y"),
         unit="",
         value=lambda p: float(0.5 * (steepness * p**2).sum()),
-        slope=lambda p: steepness * p,
+        gradient=lambda p: steepness * p,
         start=np.array([-9.0, 2.0]),
         limits=(-10.0, 4.0, -3.5, 3.5),
         least=0.0,
@@ -100,7 +100,7 @@ def houses() -> Surface:
         labels=("weight of living area", "weight of bedrooms"),
         unit="($100,000)²",
         value=lambda p: floor + float(0.5 * (p - best) @ curvature @ (p - best)),
-        slope=lambda p: curvature @ (p - best),
+        gradient=lambda p: curvature @ (p - best),
         start=np.array([-0.9, -0.6]),
         limits=(-1.2, 1.8, -1.4, 1.4),
         least=floor,
@@ -124,7 +124,7 @@ def network_plane() -> Surface:
     points, targets = net.two_rings(100, seed=0)
     like = net.new_network(seed=0)
 
-    def slope_all(vector: Array) -> Array:
+    def gradient_all(vector: Array) -> Array:
         network = net.unflatten(vector, like)
         return net.flatten(net.backward(network, net.forward(network, points), targets))
 
@@ -132,7 +132,7 @@ def network_plane() -> Surface:
         return net.loss(net.unflatten(vector, like), points, targets)
 
     start = net.flatten(like)
-    trained = descend(slope_all, start, Adam(0.02), steps=400)[-1]
+    trained = descend(gradient_all, start, Adam(0.02), steps=400)[-1]
     along = start - trained
     across = _most_curved(value_all, trained, along)
     plane = np.stack([along, across])  # (2, parameters)
@@ -140,15 +140,15 @@ def network_plane() -> Surface:
     def value(p: Array) -> float:
         return value_all(trained + p @ plane)
 
-    def slope(p: Array) -> Array:
-        return plane @ slope_all(trained + p @ plane)
+    def gradient(p: Array) -> Array:
+        return plane @ gradient_all(trained + p @ plane)
 
     return Surface(
         title="a 2-5-2 network: loss over a plane",
         labels=("way back to the start of training", "a direction across"),
         unit="nats",
         value=value,
-        slope=slope,
+        gradient=gradient,
         start=np.array([1.0, 0.6]),
         limits=(-0.5, 1.4, -1.0, 1.0),
         least=0.0,

@@ -30,7 +30,7 @@ def explore_optimizers() -> Panel:
 
 
 def explore_cross_entropy() -> Panel:
-    """Move three logits and the true class; watch probabilities, loss and slopes."""
+    """Move three logits and the true class; watch probabilities, loss and gradients."""
     return Panel(
         figures.cross_entropy,
         title="Cross-entropy of three logits",

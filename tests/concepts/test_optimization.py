@@ -36,13 +36,13 @@ def test_a_slope_equals_the_one_that_tensorflow_finds(name):
     with tf.GradientTape() as tape:
         tape.watch(places)
         values = getattr(tf.nn, name)(places)
-    ours = getattr(activations, f"{name}_slope")(PLACES)
+    ours = getattr(activations, f"{name}_derivative")(PLACES)
     assert np.allclose(ours, tape.gradient(values, places).numpy(), atol=1e-7)
 
 
 def test_the_largest_slopes_are_one_and_a_quarter():
-    assert activations.tanh_slope(PLACES).max() == 1.0
-    assert activations.sigmoid_slope(PLACES).max() == 0.25
+    assert activations.tanh_derivative(PLACES).max() == 1.0
+    assert activations.sigmoid_derivative(PLACES).max() == 0.25
 
 
 def test_sigmoid_is_finite_and_silent_at_both_ends():
@@ -131,7 +131,7 @@ def test_slopes_of_penalties_equal_differences():
     for name in ("l1", "l2"):
         penalty = getattr(regularization, f"{name}_penalty")
         numerical = numerical_gradient(lambda w, f=penalty: f(w, 0.1), weights)
-        assert np.allclose(getattr(regularization, f"{name}_slope")(weights, 0.1), numerical)
+        assert np.allclose(getattr(regularization, f"{name}_gradient")(weights, 0.1), numerical)
 
 
 def test_dropout_keeps_the_mean_and_raises_what_it_keeps():

@@ -20,9 +20,9 @@ def test_the_slopes_drawn_peak_at_one_a_quarter_and_one():
 def test_the_cross_entropy_figure_draws_probabilities_and_slopes_of_its_logits():
     figure = figures.cross_entropy(0.0, np.log(3), -50.0, truth=1)
     shares = [bar.get_height() for bar in figure.axes[0].patches]
-    slopes = [bar.get_height() for bar in figure.axes[2].patches]
+    gradients = [bar.get_height() for bar in figure.axes[2].patches]
     assert shares == pytest.approx([0.25, 0.75, 0.0])
-    assert slopes == pytest.approx([0.25, -0.25, 0.0])
+    assert gradients == pytest.approx([0.25, -0.25, 0.0])
     assert "loss is 0.288 nats" in description(figure)
 
 
@@ -57,7 +57,7 @@ def test_the_difference_figure_marks_the_best_step():
 def test_the_epsilon_figure_says_where_each_curve_crosses_one_half():
     sizes = np.geomspace(1e-9, 1e-3, 61)
     figure = figures.epsilon(sizes, sizes / (sizes + 1e-5), sizes / (sizes + 1e-8))
-    assert "slopes of 1e-05 with Keras" in description(figure)
+    assert "gradients of 1e-05 with Keras" in description(figure)
 
 
 def test_the_schedule_figure_draws_each_rate():

@@ -12,7 +12,7 @@ POINTS, TARGETS = net.two_rings(100, seed=0)
 EXACT_BETAS = {"beta_1": 0.875, "beta_2": 1 - 2**-10}  # float32 holds both exactly
 
 
-def slope(vector):
+def gradient(vector):
     network = net.unflatten(vector, LIKE)
     return net.flatten(net.backward(network, net.forward(network, POINTS), TARGETS))
 
@@ -23,7 +23,7 @@ def path_of_keras(optimizer, *, own_slopes=None):
     path = [net.flatten(LIKE)]
     for step in range(STEPS):
         place = path[-1] if own_slopes is None else own_slopes[step]
-        optimizer.apply([slope(place)], [variable])
+        optimizer.apply([gradient(place)], [variable])
         path.append(keras.ops.convert_to_numpy(variable))
     return np.array(path)
 
@@ -44,7 +44,7 @@ PAIRS = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_an_optimizer_equals_keras_over_a_hundred_steps(name):
     ours, theirs = PAIRS[name]
-    path = optimizers.descend(slope, net.flatten(LIKE), ours, steps=STEPS)
+    path = optimizers.descend(gradient, net.flatten(LIKE), ours, steps=STEPS)
     assert np.abs(path - path_of_keras(theirs)).max() < 1e-6
     assert np.abs(path[-1] - path[0]).max() > 0.01  # it did move
 
@@ -52,7 +52,7 @@ def test_an_optimizer_equals_keras_over_a_hundred_steps(name):
 @pytest.mark.parametrize("ours, theirs", [("Adam", "Adam"), ("AdamW", "AdamW")])
 def test_what_remains_of_the_difference_is_the_rounding_of_beta_2_in_keras(ours, theirs):
     path = optimizers.descend(
-        slope, net.flatten(LIKE), getattr(optimizers, ours)(0.001, **EXACT_BETAS), steps=STEPS
+        gradient, net.flatten(LIKE), getattr(optimizers, ours)(0.001, **EXACT_BETAS), steps=STEPS
     )
     keras_path = path_of_keras(getattr(keras.optimizers, theirs)(0.001, **EXACT_BETAS))
     assert np.abs(path - keras_path).max() < 1e-8
@@ -82,11 +82,11 @@ def test_epsilon_in_paper_refuses_step_zero():
 
 
 def test_decoupled_decay_shrinks_all_weights_alike_and_l2_under_adam_does_not():
-    start, slopes = np.array([1.0, 1.0]), np.array([10.0, 0.1])  # one coordinate steep, one flat
+    start, gradients = np.array([1.0, 1.0]), np.array([10.0, 0.1])  # one coordinate steep, one flat
     decoupled = optimizers.AdamW(0.001, weight_decay=1.0)
     plain = optimizers.Adam(0.001)
-    assert np.ptp(decoupled.step(start, slopes) - plain.step(start, slopes)) < 1e-9
-    through_slope = optimizers.Adam(0.001).step(start, slopes + start) - start
+    assert np.ptp(decoupled.step(start, gradients) - plain.step(start, gradients)) < 1e-9
+    through_slope = optimizers.Adam(0.001).step(start, gradients + start) - start
     assert np.ptp(through_slope) < 1e-6  # the penalty vanishes in the division by √v
 
 

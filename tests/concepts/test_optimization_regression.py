@@ -44,9 +44,9 @@ def test_the_slope_equals_differences_and_the_printed_one_points_the_other_way(s
     def error(w):
         return float(np.mean((columns @ w - prices) ** 2))
 
-    right = regression.slope(columns, prices, weights)
+    right = regression.gradient(columns, prices, weights)
     assert np.allclose(right, numerical_gradient(error, weights), atol=1e-6)
-    assert np.allclose(printed.squared_error_slope_of_a5(columns, prices, weights), -right / 2)
+    assert np.allclose(printed.squared_error_gradient_of_a5(columns, prices, weights), -right / 2)
 
 
 def test_descent_ends_at_the_normal_equation_in_the_predicted_steps(scaled):
@@ -100,7 +100,7 @@ def test_the_slope_of_a_surface_equals_differences(name):
     surface = surfaces.named(name)
     for place in (surface.start, surface.start / 3 + 0.05):
         assert np.allclose(
-            surface.slope(place), numerical_gradient(surface.value, place), atol=1e-6
+            surface.gradient(place), numerical_gradient(surface.value, place), atol=1e-6
         )
 
 
