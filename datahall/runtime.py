@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from datahall import state
+from datahall import guard, state
 from datahall.errors import DataError, ParameterError
 
 _GREETINGS = (
@@ -75,11 +75,7 @@ def start(
     if not any(isinstance(finder, _SeedOnImport) for finder in sys.meta_path):
         sys.meta_path.insert(0, _SeedOnImport())
     _seed_frameworks()
-    if os.environ.get("DATAHALL_OFFLINE_GUARD") == "1":
-        from datahall.course import (
-            guard,
-        )  # the one place that refuses sockets; only tests set the variable
-
+    if guard.wanted():  # only tests set the variable
         guard.install()
     if "IPython" in sys.modules:
         from datahall import plotting

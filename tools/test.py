@@ -20,7 +20,7 @@ from pathlib import Path
 
 from layers import LONG, TEST, Layer
 
-from datahall.course import guard
+from datahall import guard
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "tests"

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from datahall.course import guard, processes
+from datahall import guard
+from datahall.course import processes
 from datahall.course.folder import RunFolder
 from datahall.course.jobs import Job
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from datahall.course import guard, runner
+from datahall import guard
+from datahall.course import runner
 from datahall.course.results import Results
 
 Write = Callable[..., Path]

@@ -1,6 +1,6 @@
 """The course in an empty network namespace: no address but loopback exists, for no program at all.
 
-The guard in the kernels (`datahall.course.guard`) watches Python; this watches everything, child
+The guard in the kernels (`datahall.guard`) watches Python; this watches everything, child
 processes and libraries in C included.
 """
 
