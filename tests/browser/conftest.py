@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from datahall.course import catalogue, guard, normalise
+from datahall import guard
+from datahall.course import catalogue, normalise
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "browser"
