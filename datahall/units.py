@@ -37,6 +37,8 @@ def format_number(value: float, digits: int = 3) -> str:
         '12,346'
         >>> format_number(2.5e-7)
         '2.5e-07'
+        >>> format_number(1.468e-6, 2)
+        '1.5e-06'
     """
     if isinstance(value, (bool, str)):
         return str(value)
@@ -46,7 +48,7 @@ def format_number(value: float, digits: int = 3) -> str:
         return f"{value:g}"
     magnitude = _magnitude(value, digits)
     if magnitude < -4 or magnitude > 14:
-        return f"{value:.{digits - 1}g}" if digits > 1 else f"{value:.0e}"
+        return f"{value:.{digits}g}"
     return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
 
 
