@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import statistics
 import sys
-from dataclasses import replace
 from typing import Any
 
 from measuring import Spread, finish, options, record, say, table
 
-from datahall.training import race
 from datahall.training.ladder import (
     ABLATION,
     LADDER,
@@ -24,6 +22,7 @@ from datahall.training.ladder import (
     Rung,
     measure,
     measure_article,
+    train,
 )
 
 FEW, ARTICLE_STEPS, LONG = 50, 150, 1000
@@ -41,15 +40,7 @@ def timed(rung: Rung, seeds: int) -> dict[str, Any]:
     """Run a rung once a seed, after one short training that pays for what is made once."""
     if rung.recipe.steps > LONG:
         return projected(rung.idea, measure([rung], few=FEW)[0])
-    warm = replace(rung.recipe, steps=2)
-    races = race.run(
-        rung.program,
-        warm,
-        rung.recipe,
-        seeds=range(seeds),
-        threads=rung.threads,
-        validation=True,
-    )[seeds:]
+    (races,) = train([rung], seeds=range(seeds))
     return {
         "idea": rung.idea,
         "steps": rung.recipe.steps,

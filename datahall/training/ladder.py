@@ -1,8 +1,9 @@
 """The ideas behind the fast recipe: one at a time from claim C03 up, and one at a time left out.
 
 `LADDER` begins at the program of C03 and adds one idea a rung, down to `TO_98`. `ABLATION` takes
-the finished recipe and leaves one idea out a row. `measure` and `measure_article` find the time of
-a step, and of what comes before the first one, from two short trainings: a `Line`.
+the finished recipe and leaves one idea out a row. `train` runs them. `measure` and
+`measure_article` find the time of a step, and of what comes before the first one, from two short
+trainings: a `Line`.
 """
 
 from __future__ import annotations
@@ -76,6 +77,43 @@ ABLATION = (
     Rung("weight decay", replace(TO_98, weight_decay=0.0), threads=1),
 )
 """The recipe to 98.30 %, and what it loses without each of its ideas, all else equal."""
+
+
+def train(
+    rungs: Sequence[Rung], *, seeds: Sequence[int] = (0,), share: float = 1.0
+) -> list[list[race.Race]]:
+    """Train every rung with every seed, judged with the validation images.
+
+    Rungs of the same program and threads share a process, which first takes two steps untimed.
+
+    Args:
+        rungs: What to train.
+        seeds: One training a rung each.
+        share: Share of each recipe's steps that is taken; at least one step is.
+
+    Returns:
+        For each rung its races, one a seed.
+    """
+    found: dict[int, list[race.Race]] = {}
+    for program, threads in {(rung.program, rung.threads) for rung in rungs}:
+        places = [
+            place
+            for place, rung in enumerate(rungs)
+            if (rung.program, rung.threads) == (program, threads)
+        ]
+        whole = [rungs[place].recipe for place in places]
+        recipes = [replace(each, steps=max(1, round(share * each.steps))) for each in whole]
+        races = race.run(
+            program,
+            replace(recipes[0], steps=2),
+            *recipes,
+            seeds=seeds,
+            threads=threads,
+            validation=True,
+        )
+        for number, place in enumerate(places, start=1):
+            found[place] = races[number * len(seeds) : (number + 1) * len(seeds)]
+    return [found[place] for place in range(len(rungs))]
 
 
 @dataclass(frozen=True)

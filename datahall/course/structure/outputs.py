@@ -96,12 +96,12 @@ def widgets_have_twins(subject: Subject) -> Iterator[Finding]:
 
 
 def outputs_are_compared(subject: Subject) -> Iterator[Finding]:
-    """At most a quarter of the cells hide their output from nbval; 40 % in lectures about cost."""
+    """At most a quarter of the cells hide their output from nbval; 40 % where time is the topic."""
     if subject.kind == "lab":
         return
     plain = [cell for cell in subject.code if "widget" not in tags(cell)]
     ignored = [cell.id for cell in plain if _is_ignored(cell)]
-    cost = "cost" in subject.path.stem.split("_")
+    cost = {"cost", "fast"} & set(subject.path.stem.split("_"))
     limit = IGNORED_SHARE_OF_COST if cost else IGNORED_SHARE
     if len(ignored) > limit * len(plain):
         yield Finding(
