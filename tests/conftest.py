@@ -6,6 +6,7 @@ log level once, when it is imported, and the kernels that tests start inherit th
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ os.environ.update(
 )
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # kernels started by tests compile a module once
 os.environ.pop("DATAHALL_STRICT", None)
+
+# A shell that starts the tests in the background has them ignore Ctrl-C; some tests are about it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

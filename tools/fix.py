@@ -15,6 +15,7 @@ from pathlib import Path
 
 import readme
 
+from datahall.course import catalogue, minutes
 from datahall.state import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +64,15 @@ def note_seconds(results: Path) -> None:
     write_atomically(CATALOGUE, text)
 
 
+def restate_minutes() -> None:
+    """Write the minutes that follow from text and measured run into the lectures' title cells."""
+    for notebook in catalogue.load().notebooks:
+        path = ROOT / notebook.files()["lecture"]
+        length = minutes.lecture(notebook, ROOT)
+        if length is not None and minutes.restate(path, length):
+            print(f"{path.name}: about {length} minutes")
+
+
 def main(arguments: list[str]) -> int:
     """Run every step, also after one that failed; return 0 if all succeeded."""
     done = []
@@ -70,6 +80,7 @@ def main(arguments: list[str]) -> int:
         done.append(call(RUN))
         note_seconds(ROOT / "build" / "latest" / "results.json")
         done.append(call(("datahall", "claims", "--measure")))
+    restate_minutes()
     done += [call(command) for command in FIX]
     if readme.fix(ROOT):
         print("README.md: the course table is new")

@@ -12,9 +12,10 @@ NBVAL = (
     *("--nbval-cell-timeout", "300", *TWO, "--dist", "loadscope"),
 )
 
-# Tests of the checks that start kernels or servers: too slow for `make unit`.
-WITH_KERNELS = tuple(
-    f"tests/checks/test_{name}.py" for name in ("copies", "lab", "nbgrader", "progress")
+# Tests that start kernels, servers or training processes: too slow for `make unit`.
+WITH_PROCESSES = (
+    *(f"tests/checks/test_{name}.py" for name in ("copies", "lab", "nbgrader", "progress")),
+    *(f"tests/concepts/test_training_{name}.py" for name in ("crash", "fast")),
 )
 
 
@@ -47,7 +48,7 @@ TEST = (
         (
             (
                 *(*PYTEST, *TWO, "datahall", "tests/kernel", "tests/concepts", "tests/checks"),
-                *(f"--ignore={file}" for file in WITH_KERNELS),
+                *(f"--ignore={file}" for file in WITH_PROCESSES),
             ),
         ),
     ),
@@ -60,7 +61,7 @@ TEST = (
     Layer(
         "repository",
         "set-up and its failures, lock, rules, links, README",
-        2.0,
+        1.5,
         ((*PYTEST, *TWO, "tests/repository"),),
     ),
     Layer(
