@@ -11,11 +11,14 @@ import math
 import re
 from pathlib import Path
 
+from datahall import state
 from datahall.course import sources
 from datahall.course.catalogue import Notebook
 
 WORDS_PER_MINUTE = 150
 CODE_LINES_PER_MINUTE = 12
+TOLERANCE_MIN = 3
+_STATED = re.compile(r"([Aa]bout )(\d+)( minutes)")
 
 
 def reading(words: int, code_lines: int, run_s: float = 0.0) -> int:
@@ -48,3 +51,31 @@ def lab(notebook: Notebook, root: Path) -> int | None:
     return sum(
         int(minutes) for minutes in re.findall(r"difficulty \d/5 · about (\d+) minutes", prose)
     )
+
+
+def stated(title: str) -> int | None:
+    """Return the minutes that a lecture's title cell states, or None if it states none.
+
+    Example:
+        >>> stated("About 23 minutes · needs nothing before it")
+        23
+    """
+    found = _STATED.search(title)
+    return int(found[2]) if found else None
+
+
+def restate(path: Path, minutes: int) -> bool:
+    """Write the measured minutes into a lecture's title cell; return whether the file changed.
+
+    A few minutes of difference are the machine's mood and the reader's: they change nothing.
+    """
+    import nbformat  # dear; `datahall list` has no need of it
+
+    notebook = nbformat.read(path, as_version=4)
+    title = notebook.cells[0]
+    said = stated(title.source)
+    if said is None or abs(said - minutes) <= TOLERANCE_MIN:
+        return False
+    title.source = _STATED.sub(rf"\g<1>{minutes}\g<3>", title.source, count=1)
+    state.write_atomically(path, nbformat.writes(notebook) + "\n")
+    return True
