@@ -71,11 +71,12 @@ def restate(path: Path, minutes: int) -> bool:
     """
     import nbformat  # dear; `datahall list` has no need of it
 
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     title = notebook.cells[0]
     said = stated(title.source)
     if said is None or abs(said - minutes) <= TOLERANCE_MIN:
         return False
     title.source = _STATED.sub(rf"\g<1>{minutes}\g<3>", title.source, count=1)
-    state.write_atomically(path, nbformat.writes(notebook) + "\n")
+    text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    state.write_atomically(path, text + "\n")
     return True
