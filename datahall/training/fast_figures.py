@@ -38,8 +38,9 @@ def ladder(ideas: Sequence[str], seconds: Sequence[float], *, floor_s: float) ->
     axes.set_xlim(floor_s / 2, max(seconds) * 4)
     axes.set_xlabel("training time, s (logarithmic)")
     axes.legend(loc="lower right")
+    steps = f"{len(ideas) - 1} idea" + "s" * (len(ideas) != 2)
     return plotting.describe(
         fig,
-        f"From {seconds[0]:.3g} s to {seconds[-1]:.2g} s in {len(ideas) - 1} ideas, "
+        f"From {seconds[0]:.3g} s to {seconds[-1]:.2g} s in {steps}, "
         f"{seconds[0] / seconds[-1]:.0f} times less. The last rung's floor is {floor_s:.2g} s.",
     )

@@ -10,7 +10,7 @@ import pytest
 
 from datahall import datasets
 from datahall.errors import CourseError, ParameterError, ShapeError
-from datahall.training import fast, race
+from datahall.training import fast, fast_figures, ladder, race
 from datahall.training.recipe import (
     ARTICLE,
     QUICK,
@@ -249,3 +249,44 @@ def test_an_unknown_program_and_a_failing_one_are_told_apart():
         race.run("loop")
     with pytest.raises(CourseError, match=r"exit code 1; its last words: .*ShapeError"):
         race.run("loop", replace(TO_98, layers=(Pool(32), Dense(10))))
+
+
+def test_a_line_through_two_trainings_parts_the_set_up_from_the_step():
+    laps = (race.Lap(0.0, 1.5, 2.0, 9, 9), race.Lap(0.0, 3.5, 6.0, 9, 9))
+    found = ladder.line(10, laps[0], 50, laps[1])
+    assert (found.setup_s, found.step_s, found.step_cpu_s) == pytest.approx((1.0, 0.05, 0.1))
+    assert found.after(100) == pytest.approx(6.0)
+    with pytest.raises(ParameterError, match=r"few is 50, many is 10"):
+        ladder.line(50, laps[0], 10, laps[1])
+
+
+def test_the_ladder_ends_at_the_recipe_and_begins_at_the_work_of_c03():
+    assert ladder.LADDER[-1].recipe == ladder.ABLATION[0].recipe == TO_98
+    first = ladder.LADDER[0].recipe
+    assert (first.layers, first.batch, first.steps) == (ARTICLE, 64, 5 * -(-60_000 // 64))
+
+
+def test_every_row_of_the_ablation_leaves_out_one_thing_only():
+    for row in ladder.ABLATION[1:]:
+        changed = {
+            name for name, value in vars(TO_98).items() if getattr(row.recipe, name) != value
+        }
+        changed -= {"peak_rate"} if "warmup" in changed else set()  # a constant rate is both
+        changed -= {"beta_2"} if "beta_1" in changed else set()
+        assert len(changed) == (row.program == "loop"), row.idea
+
+
+def test_rungs_that_share_a_process_are_told_apart():
+    found = ladder.train(ladder.ABLATION[9:], seeds=(0, 1), share=0.03)
+    assert [[each.seed for each in races] for races in found] == [[0, 1], [0, 1]]
+    assert found[0][0].end.accuracy != found[1][0].end.accuracy
+
+
+def test_the_picture_of_the_ladder_says_what_it_shows():
+    figure = fast_figures.ladder(["as printed", "fewer steps"], [50.0, 2.0], floor_s=0.5)
+    assert len(figure.axes[0].patches) == 2
+    from datahall import plotting
+
+    assert "50 s to 2 s in 1 idea, 25 times less" in plotting.description(figure)
+    with pytest.raises(ShapeError, match=r"1 ideas and 2 times"):
+        fast_figures.ladder(["one"], [1.0, 2.0], floor_s=0.5)
