@@ -1,1 +1,1 @@
-"""The machinery that runs the course: catalogue, runner, results, report, doctor and the `datahall` command."""
+"""The machinery that runs the course: catalogue, runner, results, report, doctor, `datahall`."""

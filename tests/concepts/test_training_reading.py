@@ -158,7 +158,9 @@ def test_the_live_loss_recovers_the_loss_of_every_step():
     live = widgets.LiveLoss(total=6)
     model.fit(images, labels, batch_size=8, epochs=2, shuffle=False, verbose=0, callbacks=[live])
     single = [model.test_on_batch(images[k : k + 8], labels[k : k + 8]) for k in (0, 8, 16)]
-    assert live.losses == pytest.approx([float(np.ravel(value)[0]) for value in single * 2], rel=1e-4)
+    assert live.losses == pytest.approx(
+        [float(np.ravel(value)[0]) for value in single * 2], rel=1e-4
+    )
 
 
 def test_shift_equals_scipy(digits):
