@@ -130,29 +130,28 @@ def budget(layer: cost.ConvLayer, flop_per_s: float, bytes_per_s: float) -> Figu
     The least time of the twin is the sum over its two layers.
     """
     twin = cost.separable(layer)
+    twin_s = sum(cost.least_time_s(part, flop_per_s, bytes_per_s) for part in twin)
     rows = {
-        "operations (MFLOP)": (layer.flop / 1e6, sum(part.flop for part in twin) / 1e6),
-        "bytes moved (MB)": (layer.bytes_moved / 1e6, sum(p.bytes_moved for p in twin) / 1e6),
-        "least time (µs)": (
-            cost.least_time_s(layer, flop_per_s, bytes_per_s) * 1e6,
-            sum(cost.least_time_s(part, flop_per_s, bytes_per_s) for part in twin) * 1e6,
-        ),
+        ("operations", "FLOP"): (layer.flop, sum(part.flop for part in twin)),
+        ("bytes moved", "B"): (layer.bytes_moved, sum(part.bytes_moved for part in twin)),
+        ("least time", "s"): (cost.least_time_s(layer, flop_per_s, bytes_per_s), twin_s),
     }
     made, axes = figure(7.2, 1.9, ncols=3)
     made.set_layout_engine(None)  # fixed margins: a widget redraws this at every move
     made.subplots_adjust(left=0.1, right=0.99, bottom=0.03, top=0.86, wspace=0.1)
     words = []
-    for axis, (name, (full, split)) in zip(axes, rows.items(), strict=True):
+    for axis, ((name, unit), (full, split)) in zip(axes, rows.items(), strict=True):
         axis.barh([0, 1], [full, split], color=[COLORS["blue"], COLORS["orange"]], height=0.6)
         for row, value in enumerate((full, split)):
-            axis.text(0, row - 0.42, f"{value:,.3g}", fontsize=9, va="center")
+            axis.text(0, row - 0.42, format_quantity(value, unit), fontsize=9, va="center")
         axis.set_ylim(1.5, -0.7)
         axis.set_yticks([0, 1], ["full", "separable"] if axis is axes[0] else ["", ""])
         axis.tick_params(axis="y", length=0)
         axis.set_title(name)
         axis.set_xticks([])
         axis.spines["bottom"].set_visible(False)
-        words.append(f"{name} {full:,.3g} and {split:,.3g}")
+        both = f"{format_quantity(full, unit)} and {format_quantity(split, unit)}"
+        words.append(f"{name} {both}")
     ridge = flop_per_s / bytes_per_s
     limit = "arithmetic" if layer.intensity >= ridge else "memory"
     return describe(
