@@ -42,6 +42,9 @@ ALL_RAN = f"""() => document.querySelector('{ERROR}') ||
 # The picture and the words of a panel, as an element handle sees them.
 STATE = """panel => [panel.querySelector('.datahall-picture')?.src ?? '',
                       panel.querySelector('.datahall-text')?.textContent ?? '']"""
+REDRAWN = (
+    f"([panel, picture]) => {{ const [src] = ({STATE})(panel); return src && src !== picture }}"
+)
 CHANGED = f"""([panel, picture, words]) => {{
     const [src, text] = ({STATE})(panel);
     return src && src !== picture && text !== words; }}"""
@@ -95,6 +98,19 @@ class Sheet:
             changed, arg=[place.element_handle(), before], timeout=seconds * 1000
         )
         return str(place.inner_text()).strip()
+
+    def wait_for_picture(self, panel: Any, before: list[str], *, seconds: float = 30) -> None:
+        """Wait until the picture differs from `before`."""
+        handle = panel.element_handle()
+        self.page.wait_for_function(REDRAWN, arg=[handle, before[0]], timeout=seconds * 1000)
+
+    def settled(self, panel: Any, *, quiet_s: float = 1.0) -> list[str]:
+        """Wait until the panel has stayed the same for a while; return its state."""
+        now, last = self.state(panel), []
+        while now != last:
+            self.page.wait_for_timeout(quiet_s * 1000)
+            now, last = self.state(panel), now
+        return now
 
     def wait_for_change(self, panel: Any, before: list[str], *, seconds: float = 30) -> list[str]:
         """Wait until picture and words both differ from `before`; return the new ones."""

@@ -116,8 +116,7 @@ def move(page: Any, control: Any, kind: str) -> None:
     control.focus()
     press = page.keyboard.press
     if kind == "slider":
-        now, top = (control.get_attribute(f"aria-value{end}") for end in ("now", "max"))
-        press("ArrowLeft" if now == top else "ArrowRight")
+        press("ArrowLeft" if stands_at(control, "max") else "ArrowRight")
     elif kind.startswith("select"):
         last = control.evaluate("e => e.selectedIndex === e.options.length - 1")
         # JupyterLab takes an arrow key on a closed list for itself: open it first.
@@ -134,6 +133,12 @@ def move(page: Any, control: Any, kind: str) -> None:
         press("Space")
 
 
+def stands_at(slider: Any, end: str) -> bool:
+    """Tell whether a slider stands at its `min` or `max`."""
+    now, limit = (float(slider.get_attribute(f"aria-value{name}")) for name in ("now", end))
+    return abs(now - limit) < 1e-6
+
+
 def draw_by_mouse(sheet: Any, panel: Any) -> None:
     """Clear the pad and draw a seven with the mouse; the words must name other probabilities."""
     if not panel.locator("canvas").count():
@@ -147,7 +152,8 @@ def draw_by_mouse(sheet: Any, panel: Any) -> None:
         if number == 0:
             mouse.down()
     mouse.up()
-    drawn = sheet.wait_for_change(panel, empty)
+    sheet.wait_for_change(panel, empty)
+    drawn = sheet.settled(panel)
     assert drawn[1].startswith("The network reads")
     sheet.photograph(panel, "drawn")
 
@@ -171,12 +177,12 @@ def report_latency(sheet: Any, panel: Any) -> None:
     slider.focus()
     key = "ArrowRight"
     for _ in range(MOVES):
-        ends = [slider.get_attribute(f"aria-value{end}") for end in ("now", "max", "min")]
-        key = "ArrowLeft" if ends[0] == ends[1] else "ArrowRight" if ends[0] == ends[2] else key
+        if stands_at(slider, "max") or stands_at(slider, "min"):
+            key = "ArrowLeft" if stands_at(slider, "max") else "ArrowRight"
         before = sheet.state(panel)
         begin = time.perf_counter()
         sheet.page.keyboard.press(key)
-        sheet.wait_for_change(panel, before)
+        sheet.wait_for_picture(panel, before)
         seconds.append(time.perf_counter() - begin)
     name = slider.evaluate(NAME)
     line = (
