@@ -126,6 +126,7 @@ function render({ model, el }) {
     event.preventDefault();
     canvas.focus();
     canvas.setPointerCapture(event.pointerId);
+    say("");
     pointer = where(event);
     stroke(pointer, pointer);
     changed(false);
