@@ -82,7 +82,7 @@ TEST = (
         2.0,
         ((*PYTEST, "tests/notebooks/test_execution.py"),),  # runs two notebooks at a time itself
     ),
-    Layer("browser", "JupyterLab in Chromium", 1.5, ((*PYTEST, "tests/browser"),)),
+    Layer("browser", "JupyterLab in Chromium", 3.0, ((*PYTEST, "tests/browser"),)),
     Layer("claims", "the ledger is what the runs say", 0.5, (("datahall", "claims", "--check"),)),
 )
 
