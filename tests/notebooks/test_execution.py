@@ -1,6 +1,6 @@
 """Every notebook runs with parameters that are not its own: nothing in it is wired to the defaults.
 
-Lectures run with their `smoke` parameters and another seed, solutions with another seed, labs as a
+Lectures run with their `smoke` parameters and another seed (solutions too, where they take one), labs as a
 learner first opens them: unsolved. One run of the course's runner executes them all, two at a time.
 """
 
