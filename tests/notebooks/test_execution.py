@@ -1,7 +1,8 @@
 """Every notebook runs with parameters that are not its own: nothing in it is wired to the defaults.
 
-Lectures run with their `smoke` parameters and another seed (solutions too, where they take one), labs as a
-learner first opens them: unsolved. One run of the course's runner executes them all, two at a time.
+Lectures run with their `smoke` parameters and another seed (solutions too, where they take one),
+labs as a learner first opens them: unsolved. One run of the course's runner executes them all, two
+at a time.
 """
 
 from __future__ import annotations
