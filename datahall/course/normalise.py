@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import os
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -144,7 +143,6 @@ def check_of(cell: NotebookNode, nb: NotebookNode) -> Any:
             f"cell {cell.id} is {cell.source!r}. The one line checks.name(name) was expected."
         )
     module = _checks_module(nb)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a concept's checks may import TensorFlow
     check = getattr(importlib.import_module(module), call[1], None)
     if not hasattr(check, "points"):
         raise CourseError(

@@ -147,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("verb", choices=verbs)
     parser.add_argument("paths", nargs="*", help="files, folders or starts of names; default: all")
     given = parser.parse_args(arguments)
+    runtime.start()  # a concept's checks may import TensorFlow: quietly
     try:
         default = [folder for folder in FOLDERS if Path(folder).is_dir()]
         return verbs[given.verb](notebooks_in(given.paths or default))
