@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from datahall import guard
+from datahall import guard, runtime
 from datahall.course.exits import InputError, exit_for
 from datahall.course.normalise import FOLDERS, fix, kind_of, normalise, read, text_of
 from datahall.errors import CourseError
