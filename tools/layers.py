@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "--no-header")
-TWO = ("-n", "2")
+TWO = ("-n", "2", "--dist", "worksteal")
 NBVAL = (
     *("-p", "datahall.course.nbval_plugin"),
     *("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
-    *("--nbval-cell-timeout", "300", *TWO, "--dist", "loadscope"),
+    *("--nbval-cell-timeout", "300", "-n", "2", "--dist", "loadscope"),
 )
 
 # Tests that start kernels, servers or training processes: too slow for `make unit`.
