@@ -33,7 +33,7 @@ TEST = (
     Layer(
         "lint",
         "style, types, structure of the notebooks",
-        0.5,
+        0.3,
         (
             ("ruff", "check", "."),
             ("ruff", "format", "--check", "."),
@@ -61,19 +61,19 @@ TEST = (
     Layer(
         "repository",
         "set-up and its failures, lock, rules, links, README",
-        1.5,
+        2.0,
         ((*PYTEST, *TWO, "tests/repository"),),
     ),
     Layer(
         "notebooks",
         "structure, labs = build(solutions)",
-        1.0,
+        0.5,
         ((*PYTEST, *TWO, "tests/notebooks", "--ignore=tests/notebooks/test_execution.py"),),
     ),
     Layer(
         "nbval",
         "stored outputs are still true",
-        3.5,
+        3.0,
         ((*PYTEST, *NBVAL, "notebooks", "solutions"),),
     ),
     Layer(
@@ -82,8 +82,8 @@ TEST = (
         2.0,
         ((*PYTEST, "tests/notebooks/test_execution.py"),),  # runs two notebooks at a time itself
     ),
-    Layer("browser", "JupyterLab in Chromium", 3.0, ((*PYTEST, "tests/browser"),)),
-    Layer("claims", "the ledger is what the runs say", 0.5, (("datahall", "claims", "--check"),)),
+    Layer("browser", "JupyterLab in Chromium", 1.5, ((*PYTEST, "tests/browser"),)),
+    Layer("claims", "the ledger is what the runs say", 0.2, (("datahall", "claims", "--check"),)),
 )
 
 LONG = (

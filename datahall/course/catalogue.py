@@ -136,8 +136,8 @@ class Catalogue:
             InputError: Nothing has that name, or the module has no notebooks yet.
 
         Example:
-            >>> [notebook.stem for notebook in load().find("03")]
-            ['03_training']
+            >>> [notebook.stem for notebook in load().find("00")]
+            ['00_start_here']
         """
         stem = Path(word).stem if word.endswith(".ipynb") else word
         for notebook in self.notebooks:
