@@ -44,7 +44,7 @@ TEST = (
     Layer(
         "unit",
         "doctests, shared kernel, concepts, checks",
-        1.0,
+        1.1,
         (
             (
                 *(*PYTEST, *TWO, "datahall", "tests/kernel", "tests/concepts", "tests/checks"),
@@ -55,13 +55,13 @@ TEST = (
     Layer(
         "course",
         "the machinery: strict runs, interrupts, commands",
-        1.5,
+        1.0,
         ((*PYTEST, *TWO, "--dist", "loadfile", "tests/course"),),  # a file shares its runs
     ),
     Layer(
         "repository",
         "set-up and its failures, lock, rules, links, README",
-        2.0,
+        1.3,
         ((*PYTEST, *TWO, "tests/repository"),),
     ),
     Layer(
@@ -73,17 +73,17 @@ TEST = (
     Layer(
         "nbval",
         "stored outputs are still true",
-        3.0,
+        2.3,
         ((*PYTEST, *NBVAL, "notebooks", "solutions"),),
     ),
     Layer(
         "papermill",
         "notebooks run with other parameters",
-        2.0,
+        2.5,
         ((*PYTEST, "tests/notebooks/test_execution.py"),),  # runs two notebooks at a time itself
     ),
-    Layer("browser", "JupyterLab in Chromium", 1.5, ((*PYTEST, "tests/browser"),)),
-    Layer("claims", "the ledger is what the runs say", 0.2, (("datahall", "claims", "--check"),)),
+    Layer("browser", "JupyterLab in Chromium", 2.2, ((*PYTEST, "tests/browser"),)),
+    Layer("claims", "the ledger is what the runs say", 0.8, (("datahall", "claims", "--check"),)),
 )
 
 LONG = (
