@@ -146,14 +146,13 @@ def _source(name: str, file: str) -> Path:
     Raises:
         DataError: No place has it; the message names them all.
     """
+    ending = _facts(name).get("compressed")
     for place in _places(name):
-        for candidate in (
-            place / f"{file}.{_facts(name).get('compressed', '')}".rstrip("."),
-            place / file,
-        ):
-            if candidate.is_file() and not (
-                candidate.parent == _places(name)[-1] and candidate.suffix == ""
-            ):
+        candidates = [place / f"{file}.{ending}", place / file] if ending else [place / file]
+        if ending and place == _places(name)[-1]:
+            candidates.pop()  # the plain file there was unpacked from a source: it is none itself
+        for candidate in candidates:
+            if candidate.is_file():
                 return candidate
     looked = ", ".join(str(place) for place in _places(name))
     raise DataError(
