@@ -10,11 +10,9 @@ import math
 
 from datahall.errors import UnitError
 
-KB, MB, GB, TB = 10**3, 10**6, 10**9, 10**12
+KB, MB, GB = 10**3, 10**6, 10**9
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 BYTES_PER_FLOAT32 = 4
-BYTES_PER_BFLOAT16 = 2
-BYTES_PER_INT8 = 1
 
 # Units that take SI prefixes; every other unit ("%", "images", "epochs") is written as it is.
 PREFIXED = ("B", "B/s", "FLOP", "FLOP/s", "FLOP/B", "s", "W", "J", "Hz")

@@ -1,11 +1,8 @@
-"""The first quantities of the course: the bytes of a batch, and how long a copy lasts.
-
-Read `batch_size_bytes`, then `copy_time_s`.
-"""
+"""The first quantity of the course: the bytes of a batch of images."""
 
 from __future__ import annotations
 
-from datahall.errors import ShapeError, UnitError
+from datahall.errors import ShapeError
 from datahall.units import BYTES_PER_FLOAT32
 
 
@@ -33,24 +30,3 @@ def batch_size_bytes(
         if value < 0:
             raise ShapeError(f"{name} is {value}. Zero or more was expected. Check its sign.")
     return images * height * width * bytes_per_value
-
-
-def copy_time_s(size_bytes: float, bytes_per_s: float) -> float:
-    """Return how long it takes to read so many bytes and write them elsewhere, in seconds.
-
-    Args:
-        size_bytes: What is copied, in bytes.
-        bytes_per_s: The memory's rate, bytes read plus bytes written a second.
-
-    Raises:
-        UnitError: The rate is not positive.
-
-    Example:
-        >>> copy_time_s(5e9, 20e9)
-        0.5
-    """
-    if bytes_per_s <= 0:
-        raise UnitError(
-            f"bytes_per_s is {bytes_per_s}. A rate above zero was expected. Measure it with peak()."
-        )
-    return 2 * size_bytes / bytes_per_s

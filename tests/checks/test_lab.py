@@ -124,7 +124,8 @@ def test_the_command_line_says_what_is_opened(tmp_path):
     desk = Desk(checkout(tmp_path / "course"))
     copy = desk.open(STEM)
     line = lab.command(desk, copy, browser=False, port=8899)
-    assert f"--LabApp.default_url=/lab/tree/work/{STEM}.ipynb" in line
+    assert copy.relative_to(desk.root) == Path("work", f"{STEM}.ipynb")
+    assert f"--LabApp.default_url=/lab/tree/{copy.relative_to(desk.root).as_posix()}" in line
     assert "--no-browser" in line and "--ServerApp.port=8899" in line
     assert ("--allow-root" in line) == (os.geteuid() == 0)
     outside = Desk(desk.root, tmp_path / "elsewhere")

@@ -3,7 +3,7 @@
 import pytest
 
 from datahall import plotting
-from datahall.errors import ShapeError, UnitError
+from datahall.errors import ShapeError
 from datahall.start_here import core, figures, widgets
 
 
@@ -14,11 +14,6 @@ def test_the_training_set_as_bytes_is_the_size_of_its_file_without_the_header() 
 def test_batch_size_bytes_refuses_a_negative_size() -> None:
     with pytest.raises(ShapeError, match="height is -1"):
         core.batch_size_bytes(1, -1, 28)
-
-
-def test_copy_time_refuses_a_rate_of_zero() -> None:
-    with pytest.raises(UnitError, match="bytes_per_s is 0"):
-        core.copy_time_s(1, 0)
 
 
 @pytest.mark.parametrize(("memory", "words"), [(0.1, "uint8 fit"), (8, "float64 fit")])
