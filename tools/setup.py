@@ -151,6 +151,21 @@ def require_room(venv, needed_mb):
         raise no_space(venv, "%d MB are free, %d MB are needed" % (free_mb, needed_mb))
 
 
+def require_own(venv):
+    """Refuse a folder that holds files and was not begun by a set-up: it would be emptied."""
+    try:
+        names = {path.name for path in venv.iterdir()}
+    except OSError:
+        return  # there is none yet, or `locked` says what is wrong with it
+    if names and not names & {STAMP, LOG, LOCK}:
+        raise SetupError(
+            14,
+            "%s holds files that no set-up of the course made (%s). Nothing was touched. Remove it "
+            "yourself, or put the environment elsewhere: DATAHALL_VENV=/some/where make run"
+            % (venv, ", ".join(sorted(names)[:3])),
+        )
+
+
 def clear(venv):
     """Empty the folder of the environment; the lock, held by us, and the log stay."""
     for path in venv.iterdir():
@@ -357,6 +372,7 @@ def setup(options):
     if have == want:
         return
     require_venv_module(python, version)
+    require_own(venv)
     begun = time.time()
     with locked(venv) as lock:
         have = read_stamp(venv)  # another set-up may have done the work while we waited

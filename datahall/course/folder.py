@@ -18,6 +18,10 @@ from pathlib import Path
 from datahall.course import catalogue
 from datahall.course.exits import MachineError
 
+SCRATCH_PREFIX, SCRATCH_MARK = "datahall-run-", ".datahall-scratch"
+DAY_S = 86_400.0
+RUN_MARK = ".datahall-run"  # in the folder of a run: `clean` removes nothing without it
+
 
 class RunFolder:
     """The folder of one run, and its scratch space outside of the results.
@@ -37,15 +41,23 @@ class RunFolder:
         try:
             (self.work / "notebooks").mkdir(parents=True)
             (self.work / "logs").mkdir()
-            (self.work / ".writable").write_bytes(b"0" * 4096)
-            (self.work / ".writable").unlink()
-            self.scratch = Path(tempfile.mkdtemp(prefix="datahall-run-"))
+            for text in (" " * 4096, f"{self.id}\n"):  # is there room for a little?
+                (self.work / RUN_MARK).write_text(text)
+            self.scratch = make_scratch()
         except OSError as error:
-            shutil.rmtree(self.work, ignore_errors=True)
+            self._drop_work()
             raise MachineError(
                 f"The results cannot be written to {self.base} ({error.strerror}). Choose a "
                 "folder that you may write with --output-dir."
             ) from error
+
+    def _drop_work(self) -> None:
+        """Remove what could not be begun, as far as it was made here: empty but for our mark."""
+        with contextlib.suppress(OSError):
+            (self.work / RUN_MARK).unlink()
+        for folder in (self.work / "notebooks", self.work / "logs", self.work):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def scratch_folder(self, name: str) -> Path:
         """Return a folder in the scratch space."""
@@ -97,7 +109,34 @@ class RunFolder:
 
     def drop_scratch(self) -> None:
         """Remove the scratch space."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        remove_scratch(self.scratch)
+
+
+def make_scratch() -> Path:
+    """Make a temporary folder, and in it the mark by which `remove_scratch` knows it."""
+    path = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX)).resolve()
+    (path / SCRATCH_MARK).write_text(f"{path}\n", encoding="utf-8")
+    return path
+
+
+def remove_scratch(path: Path) -> bool:
+    """Remove a scratch folder that `make_scratch` made; leave anything else alone.
+
+    The folder must carry the prefix and, inside, the mark that names this very path: a folder of
+    the user's, a copy, or a folder that a link leads to is never removed.
+
+    Returns:
+        Whether it was removed.
+    """
+    mark = path / SCRATCH_MARK
+    try:
+        made_here = not path.is_symlink() and mark.read_text(encoding="utf-8") == f"{path}\n"
+    except (OSError, ValueError):
+        return False
+    if not made_here or not path.name.startswith(SCRATCH_PREFIX):
+        return False
+    shutil.rmtree(path, ignore_errors=True)
+    return True
 
 
 def default_base() -> Path:
@@ -111,26 +150,19 @@ def default_base() -> Path:
 def clean(base: Path | None = None, *, keep: int = 0) -> tuple[int, int]:
     """Remove the folders of runs; return how many, and how many bytes they held.
 
-    A run that another process is making now is left alone for a day.
+    Only folders that bear a run's name and hold the mark of that run are removed; a run that
+    another process is making now is left alone for a day.
 
     Args:
         base: Where the runs are; `build/` of the checkout if None.
         keep: How many of the newest finished runs to keep.
     """
     base = base if base is not None else default_base()
-    name = re.compile(r"(\.?)\d{8}-\d{6}-[0-9a-f]{4}(\.part)?")
-    runs = sorted(
-        (path for path in base.glob("*") if name.fullmatch(path.name) and path.is_dir()),
-        key=lambda path: path.name,
-    )
+    runs = sorted((path for path in base.glob("*") if _is_run(path)), key=lambda path: path.name)
     whole = [path for path in runs if not path.name.endswith(".part")]
-    day_s = 86_400.0
-    halves = [
-        path
-        for path in runs
-        if path.name.endswith(".part") and time.time() - path.stat().st_mtime > day_s
-    ]
-    doomed = whole[: len(whole) - keep] + halves
+    halves = [path for path in runs if path not in whole]
+    doomed = whole[: max(0, len(whole) - keep)]
+    doomed += [path for path in halves if time.time() - path.stat().st_mtime > DAY_S]
     size = sum(file.stat().st_size for path in doomed for file in path.rglob("*") if file.is_file())
     for path in doomed:
         shutil.rmtree(path, ignore_errors=True)
@@ -138,3 +170,15 @@ def clean(base: Path | None = None, *, keep: int = 0) -> tuple[int, int]:
     if latest.is_symlink() and not latest.exists():
         latest.unlink()
     return len(doomed), size
+
+
+def _is_run(path: Path) -> bool:
+    """Tell whether a folder was made by a `RunFolder`: by its name and by the mark inside."""
+    name = re.fullmatch(r"\.?(\d{8}-\d{6}-[0-9a-f]{4})(\.part)?", path.name)
+    if name is None or path.is_symlink():
+        return False
+    try:
+        mark = (path / RUN_MARK).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return mark.split(maxsplit=1)[:1] == [name[1]]

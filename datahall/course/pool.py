@@ -41,7 +41,7 @@ class Worker:
         self._log = folder.work / "logs" / f".worker-{number}.txt"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "datahall.course.worker"],
+                [sys.executable, "-P", "-m", "datahall.course.worker", str(folder.scratch)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import sys
 import threading
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from datahall.course import folder
 from datahall.course.jobs import Job
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Orders:
 
 def main() -> None:
     """Serve jobs until the input closes."""
-    runner = os.getppid()
+    runner, scratch = os.getppid(), Path(sys.argv[1]).resolve()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not be taken for an event
     channel, orders = Channel(events), Orders(sys.stdin)
@@ -87,7 +87,7 @@ def main() -> None:
         finally:
             orders.watch = None
     if os.getppid() != runner:
-        shutil.rmtree(Path.cwd(), ignore_errors=True)  # the run's scratch space, now nobody's
+        folder.remove_scratch(scratch)  # now nobody's; never the working folder: papermill moves it
     os._exit(0)  # everything is written; threads of libraries must not keep a worker alive
 
 

@@ -156,3 +156,16 @@ def test_a_checkout_without_its_lock_is_refused(checkout: Checkout):
     done = checkout.setup()
     assert done.returncode == 2
     assert "Is this a whole checkout?" in one_line(done)
+
+
+def test_a_folder_of_the_users_is_never_emptied_to_hold_the_environment(
+    checkout: Checkout, tmp_path: Path
+):
+    mine = tmp_path / "documents"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    done = checkout.setup("--venv", str(mine))
+    assert done.returncode == EXIT["read-only"]
+    assert "holds files that no set-up of the course made (thesis.txt)" in one_line(done)
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+    assert (mine / "thesis.txt").read_text() == "years of work"

@@ -1,0 +1,97 @@
+"""Whatever ends a run, nothing of the user's is lost; the machinery removes only what it made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datahall.course import folder
+from datahall.course.folder import RunFolder
+
+Write = Callable[..., Path]
+COMMAND = (sys.executable, "-m", "datahall.course.cli", "run")
+
+
+def snapshot(top: Path) -> dict[str, str]:
+    """Return the digest of every file below a folder, and the empty folders."""
+    return {
+        str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else "folder"
+        for path in top.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_a_runner_killed_over_a_folder_of_the_users_deletes_nothing(
+    tmp_path: Path, write_notebook: Write, jobs: int
+) -> None:
+    mine, scratch = tmp_path / "my thesis", tmp_path / "tmp"
+    (mine / "empty").mkdir(parents=True)
+    scratch.mkdir()
+    (mine / "data.csv").write_text("years of work")
+    wait = f"import pathlib, os\npathlib.Path({str(scratch)!r}, f'at-{{os.getpid()}}').touch()\n"
+    books = [
+        write_notebook(mine / f"{name}.ipynb", f"{wait}import time\ntime.sleep(600)")
+        for name in "abcd"
+    ]
+    before = snapshot(mine)
+    run = subprocess.Popen(
+        [*COMMAND, *books, "-j", str(jobs), "--output-dir", tmp_path / "out"],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    deadline = time.monotonic() + 90
+    while len(list(scratch.glob("at-*"))) < jobs:
+        assert time.monotonic() < deadline, "the cells were not reached"
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    while list(scratch.glob("datahall-run-*")):
+        assert time.monotonic() < deadline, "the scratch space was left behind"
+        time.sleep(0.1)
+    assert snapshot(mine) == before
+
+
+def test_scratch_is_removed_only_where_this_program_made_it(tmp_path: Path) -> None:
+    made = folder.make_scratch()
+    assert folder.remove_scratch(made)
+    assert not made.exists()
+    users = tmp_path / "datahall-run-mine"
+    users.mkdir()
+    (users / "thesis.txt").write_text("x")
+    assert not folder.remove_scratch(users)  # the right name, no mark
+    moved = folder.make_scratch()
+    link = tmp_path / "datahall-run-link"
+    link.symlink_to(moved)
+    assert not folder.remove_scratch(link)
+    copied = tmp_path / "datahall-run-copy"
+    moved.rename(copied)
+    assert not folder.remove_scratch(copied)  # a mark that names another place
+    assert (users / "thesis.txt").exists()
+
+
+def test_clean_keeps_at_least_what_was_asked_for(tmp_path: Path) -> None:
+    for _ in range(3):
+        run = RunFolder(tmp_path)
+        run.publish()
+        run.drop_scratch()
+    assert folder.clean(tmp_path, keep=5) == (0, 0)
+    assert len(list(tmp_path.glob("2*"))) == 3
+
+
+def test_clean_leaves_a_folder_alone_that_only_bears_the_name_of_a_run(tmp_path: Path) -> None:
+    mine = tmp_path / "20260101-000000-aaaa"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("x")
+    link = tmp_path / "20260102-000000-aaaa"
+    link.symlink_to(mine)
+    assert folder.clean(tmp_path) == (0, 0)
+    assert (mine / "thesis.txt").read_text() == "x"
