@@ -12,11 +12,7 @@ NBVAL = (
     *("--nbval-cell-timeout", "300", "-n", "2", "--dist", "loadscope"),
 )
 
-# Tests that start kernels, servers or training processes: too slow for `make unit`.
-WITH_PROCESSES = (
-    *(f"tests/checks/test_{name}.py" for name in ("copies", "lab", "nbgrader", "progress")),
-    *(f"tests/concepts/test_training_{name}.py" for name in ("crash", "fast")),
-)
+PARTS = ("tests/kernel", "tests/concepts", "tests/checks")  # by marker in two layers
 
 
 @dataclass(frozen=True)
@@ -45,12 +41,13 @@ TEST = (
         "unit",
         "doctests, shared kernel, concepts, checks",
         1.1,
-        (
-            (
-                *(*PYTEST, *TWO, "datahall", "tests/kernel", "tests/concepts", "tests/checks"),
-                *(f"--ignore={file}" for file in WITH_PROCESSES),
-            ),
-        ),
+        ((*PYTEST, *TWO, "-m", "not slow and not processes", "datahall", *PARTS),),
+    ),
+    Layer(
+        "processes",
+        "checks and concepts with kernels, servers and trainings of their own",
+        1.5,
+        ((*PYTEST, *TWO, "-m", "processes and not slow", *PARTS),),
     ),
     Layer(
         "course",

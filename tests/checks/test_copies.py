@@ -14,6 +14,8 @@ from datahall.course.exits import InputError, MachineError
 
 from .labs import SOLVED, STEM, STUB, WRONG, checkout, write
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

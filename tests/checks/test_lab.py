@@ -23,6 +23,8 @@ from datahall.course.exits import InputError
 from .labs import SOLVED, STEM, checkout
 from .labs import lab as lab_of
 
+pytestmark = pytest.mark.processes
+
 TOKEN = "a-token-for-this-test"  # noqa: S105 (it opens a server on loopback for some seconds)
 
 

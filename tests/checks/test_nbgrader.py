@@ -14,6 +14,8 @@ from nbgrader.utils import determine_grade
 
 from datahall.checking import checks_of
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 ANSWERS = {

@@ -14,6 +14,8 @@ from datahall.course.exits import Exit, InputError
 
 from .labs import SOLVED, WRONG, write
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -11,6 +11,8 @@ import pytest
 from datahall.errors import CourseError
 from datahall.training import crash
 
+pytestmark = pytest.mark.processes
+
 PLAN = {"steps": 30, "every": 8, "batch": 32}
 
 

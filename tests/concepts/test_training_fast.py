@@ -28,6 +28,8 @@ from datahall.training.recipe import (
     weights_of,
 )
 
+pytestmark = pytest.mark.processes
+
 EXACT = replace(TO_98, compute="float32", steps=12, halves=1)
 
 
