@@ -7,7 +7,7 @@ from dataclasses import dataclass
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "--no-header")
 TWO = ("-n", "2", "--dist", "worksteal")
 NBVAL = (
-    *("-p", "datahall.course.nbval_plugin"),
+    *("-p", "datahall.course.notebooks.nbval_plugin"),
     *("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
     *("--nbval-cell-timeout", "300", "-n", "2", "--dist", "loadscope"),
 )

@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 
 from datahall import state
-from datahall.course import sources
 from datahall.course.catalogue import Notebook
+from datahall.course.notebooks import sources
 
 WORDS_PER_MINUTE = 150
 CODE_LINES_PER_MINUTE = 12

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 from datahall import guard
-from datahall.course import catalogue, normalise
+from datahall.course import catalogue
+from datahall.course.notebooks import normalise
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "browser"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datahall.course.structure.subject import Subject, is_guess, tags
+from datahall.course.notebooks.structure.subject import Subject, is_guess, tags
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from datahall.course.copies import Desk, is_writable, work_folder
 from datahall.course.exits import InputError, MachineError
+from datahall.course.labs.copies import Desk, is_writable, work_folder
 
 from .labs import SOLVED, STEM, STUB, WRONG, checkout, write
 
@@ -132,7 +132,7 @@ def test_a_read_only_place_is_noticed_even_by_root(tmp_path):
 
 def test_a_read_only_checkout_has_its_copies_elsewhere_lectures_too(desk, tmp_path):
     script = (
-        "from pathlib import Path\nfrom datahall.course.copies import Desk\n"
+        "from pathlib import Path\nfrom datahall.course.labs.copies import Desk\n"
         f"desk = Desk(Path({str(desk.root)!r}))\n"
         f"for file in (desk.root / 'labs' / '{STEM}.ipynb', desk.root / 'notebooks' / "
         "'99_places.ipynb'):\n    desk.take(file)\n    print(desk.shown(file))\n"

@@ -3,8 +3,9 @@
 import pytest
 
 from datahall.checking import checks_of
-from datahall.course import catalogue, facts
+from datahall.course import catalogue
 from datahall.course.exits import Exit, InputError
+from datahall.course.labs import facts
 
 ROOT = catalogue.repository_root()
 

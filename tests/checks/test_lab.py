@@ -16,9 +16,10 @@ import nbformat
 import psutil
 import pytest
 
-from datahall.course import catalogue, lab
-from datahall.course.copies import Desk
+from datahall.course import catalogue
 from datahall.course.exits import InputError
+from datahall.course.labs import lab
+from datahall.course.labs.copies import Desk
 
 from .labs import SOLVED, STEM, checkout
 from .labs import lab as lab_of

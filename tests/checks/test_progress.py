@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from datahall.course import progress
 from datahall.course.exits import Exit, InputError
+from datahall.course.labs import progress
 
 from .labs import SOLVED, WRONG, write
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from datahall.course import folder
-from datahall.course.folder import RunFolder
+from datahall.course.run import folder
+from datahall.course.run.folder import RunFolder
 
 Write = Callable[..., Path]
 COMMAND = (sys.executable, "-m", "datahall.course.cli", "run")

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from datahall.course import folder, results, runner
 from datahall.course.exits import MachineError
-from datahall.course.folder import RunFolder
+from datahall.course.run import folder, results, runner
+from datahall.course.run.folder import RunFolder
 
 Write = Callable[..., Path]
 Command = Callable[..., Any]

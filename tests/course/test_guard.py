@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from datahall import guard
-from datahall.course import runner
-from datahall.course.results import Results
+from datahall.course.run import runner
+from datahall.course.run.results import Results
 
 Write = Callable[..., Path]
 

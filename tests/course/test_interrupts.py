@@ -13,7 +13,7 @@ import nbformat
 import psutil
 import pytest
 
-from datahall.course import results
+from datahall.course.run import results
 
 Write = Callable[..., Path]
 Kernels = Callable[[], list[psutil.Process]]

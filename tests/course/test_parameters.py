@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from datahall.course import parameters, sources
 from datahall.course.exits import InputError
+from datahall.course.notebooks import sources
+from datahall.course.run import parameters
 from datahall.errors import ParameterError
 
 Write = Callable[..., Path]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from datahall.course import catalogue, plan, runner
+from datahall.course import catalogue
 from datahall.course.catalogue import Catalogue
 from datahall.course.exits import InputError
+from datahall.course.run import plan, runner
 from datahall.errors import ParameterError
 
 Write = Callable[..., Path]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from datahall.course import report, runner
-from datahall.course.results import Bounds, Results, Value
+from datahall.course.report import report
+from datahall.course.run import runner
+from datahall.course.run.results import Bounds, Results, Value
 
 Write = Callable[..., Path]
 

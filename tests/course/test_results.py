@@ -12,9 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from datahall.course import results, runner
 from datahall.course.exits import Exit, InputError
-from datahall.course.results import Results
+from datahall.course.run import results, runner
+from datahall.course.run.results import Results
 
 Write = Callable[..., Path]
 

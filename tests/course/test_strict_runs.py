@@ -11,9 +11,9 @@ import nbformat
 import psutil
 import pytest
 
-from datahall.course import runner
 from datahall.course.exits import Exit
-from datahall.course.results import Results
+from datahall.course.run import runner
+from datahall.course.run.results import Results
 
 Write = Callable[..., Path]
 Kernels = Callable[[], list[psutil.Process]]

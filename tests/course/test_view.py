@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from datahall.course import view
-from datahall.course.results import Failure, NotebookRun
-from datahall.course.view import LiveView, PlainView
+from datahall.course.run import view
+from datahall.course.run.results import Failure, NotebookRun
+from datahall.course.run.view import LiveView, PlainView
 
 ERROR = Failure("error", "NameError: x", "use", 4)
 FAILED = NotebookRun("b", "b.ipynb", "b", status="failed", seconds=2.0, failure=ERROR)

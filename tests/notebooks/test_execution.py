@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from datahall.course import catalogue, normalise, parameters, runner, sources
-from datahall.course.results import NotebookRun
+from datahall.course import catalogue
+from datahall.course.notebooks import normalise, sources
+from datahall.course.run import parameters, runner
+from datahall.course.run.results import NotebookRun
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("notebooks", "solutions", "labs")

@@ -11,8 +11,9 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from datahall.course import labs, normalise
-from datahall.course.structure import problems
+from datahall.course.labs import build as labs
+from datahall.course.notebooks import normalise
+from datahall.course.notebooks.structure import problems
 from datahall.errors import CourseError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from datahall.course import normalise, notebooks
+from datahall.course.notebooks import normalise
+from datahall.course.notebooks import tool as notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = (
@@ -22,7 +23,14 @@ SOURCE = (
 
 def nbval(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the course's nbval command on one notebook."""
-    command = [sys.executable, "-m", "pytest", "-p", "datahall.course.nbval_plugin", "--nbval"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "datahall.course.notebooks.nbval_plugin",
+        "--nbval",
+    ]
     command += [
         "--rootdir",
         str(path.parent),

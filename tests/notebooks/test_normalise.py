@@ -8,7 +8,8 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 
-from datahall.course import normalise, notebooks
+from datahall.course.notebooks import normalise
+from datahall.course.notebooks import tool as notebooks
 from datahall.errors import CourseError
 
 

@@ -10,9 +10,9 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from datahall.course import normalise
-from datahall.course.labs import BEGIN, END
-from datahall.course.structure import problems, warnings
+from datahall.course.labs.build import BEGIN, END
+from datahall.course.notebooks import normalise
+from datahall.course.notebooks.structure import problems, warnings
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = sorted(path for folder in normalise.FOLDERS for path in (ROOT / folder).glob("*.ipynb"))

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datahall.course import catalogue, results, runner
+from datahall.course import catalogue
 from datahall.course.claims import ledger, page, records
 from datahall.course.claims.ledger import Claim
 from datahall.course.exits import Exit, InputError
-from datahall.course.results import Results
+from datahall.course.run import results, runner
+from datahall.course.run.results import Results
 
 
 def command(

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datahall
-from datahall.course import catalogue, sources
+from datahall.course import catalogue
+from datahall.course.notebooks import sources
 
 # These rooms draw, ask and check; a measured value does not depend on them.
 _OTHER_ROOMS = ("figures", "widgets", "checks", "bank")

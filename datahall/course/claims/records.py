@@ -16,7 +16,7 @@ from datahall.course import catalogue
 from datahall.course.claims import digests
 from datahall.course.claims.ledger import Claim
 from datahall.course.exits import InputError
-from datahall.course.results import Results
+from datahall.course.run.results import Results
 
 SCHEMA = 1
 

@@ -62,7 +62,7 @@ def data_folder() -> Finding:
 
 def results_folder() -> Finding:
     """Look whether results can be written to their usual place."""
-    from datahall.course import folder
+    from datahall.course.run import folder
 
     return _writable(
         "Results folder", folder.default_base(), "Use `datahall run --output-dir FOLDER`.", WARNING

@@ -34,7 +34,8 @@ def build(
     ] = False,
 ) -> None:
     """Build labs from solutions."""
-    from datahall.course import catalogue, labs
+    from datahall.course import catalogue
+    from datahall.course.labs import build as labs
 
     changed = labs.build_all(catalogue.repository_root(), which, write=not check)
     for path in changed:
@@ -53,7 +54,7 @@ def facts(
     ] = False,
 ) -> None:
     """Show a module's fact sheet for instructors: objectives, minutes, common wrong answers."""
-    from datahall.course.facts import show
+    from datahall.course.labs.facts import show
 
     raise typer.Exit(int(show(which, write=write)))
 

@@ -29,7 +29,7 @@ def lab(
     port: Annotated[int, typer.Option(help="Port of JupyterLab; 0 for any that is free.")] = 0,
 ) -> None:
     """Open JupyterLab, on a module if one is named; its labs are opened as your copies in work/."""
-    from datahall.course import lab as labs
+    from datahall.course.labs import lab as labs
 
     raise typer.Exit(
         int(labs.open_lab(notebook, fresh=fresh, reset=reset, browser=browser, port=port))
@@ -47,6 +47,6 @@ def check(
 
     Exit codes: 0 every exercise is passed, 1 one is wrong or open, 2 bad input.
     """
-    from datahall.course import progress
+    from datahall.course.labs import progress
 
     raise typer.Exit(int(progress.show(which, as_json=as_json)))

@@ -89,7 +89,7 @@ def clean(
     ] = None,
 ) -> None:
     """Remove the results of runs; nothing else is touched."""
-    from datahall.course import folder
+    from datahall.course.run import folder
     from datahall.units import format_quantity
 
     count, size = folder.clean(output_dir, keep=keep)

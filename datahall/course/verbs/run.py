@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from datahall.course.plan import Item
-    from datahall.course.results import Results
+    from datahall.course.run.plan import Item
+    from datahall.course.run.results import Results
 
 TIMEOUT_S = 1800.0
 
@@ -65,14 +65,14 @@ def run(
     killed kernel or a misspelt parameter fail it. Exit codes: 0 all passed, 1 one failed, 2 bad
     input, 3 this machine cannot, 130 interrupted.
     """
-    from datahall.course import parameters, plan
+    from datahall.course.run import parameters, plan
 
     given = parameters.split(parameter or [])
     words = notebooks or []
     if list_parameters:
         _print_parameters(plan.make(words, preset=preset, given=given), as_json=as_json)
         return
-    from datahall.course import runner, view
+    from datahall.course.run import runner, view
 
     results = runner.run(
         words,
@@ -109,7 +109,7 @@ def _print_summary(results: Results) -> None:
 
 
 def _print_parameters(items: tuple[Item, ...], *, as_json: bool) -> None:
-    from datahall.course import parameters
+    from datahall.course.run import parameters
 
     found = {
         item.name: [_facts(item, parameter) for parameter in parameters.inspect(item.source)]

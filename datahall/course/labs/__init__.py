@@ -1,0 +1,1 @@
+"""Labs: built from solutions, copied for a learner, judged."""

@@ -1,0 +1,241 @@
+"""`datahall check`: where a learner is: exercises passed, wrong and open, what comes next.
+
+The learner's copies are executed in a fresh kernel, as if somebody else opened them; an untouched
+lab is not executed, its exercises are open. Nothing is written into a notebook.
+
+Read `show` first, then `look_at` (one lab).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datahall.course import catalogue
+from datahall.course.exits import Exit, InputError
+from datahall.course.labs import exercises
+from datahall.course.labs.copies import Desk
+from datahall.course.labs.exercises import Exercise
+from datahall.course.notebooks.normalise import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbformat import NotebookNode
+    from rich.console import Console
+
+CELL_S = 60  # seconds for one cell
+_NEW = {"DATAHALL_HEADLESS": "1"}
+_GONE = ("DATAHALL_STRICT", "PYTHONDONTWRITEBYTECODE", "JPY_SESSION_NAME")
+
+
+@dataclass
+class Lab:
+    """One lab, looked at.
+
+    Attributes:
+        lab: The lab's stem, or a file's.
+        file: The file that was looked at: the learner's copy, or the lab itself.
+        exercises: Its exercises with their verdicts.
+        trouble: Why it could not be executed to its end, or "".
+    """
+
+    lab: str
+    file: Path
+    exercises: list[Exercise] = field(default_factory=list)
+    trouble: str = ""
+
+
+def show(which: str | None = None, *, as_json: bool = False) -> Exit:
+    """Look at labs and print where the learner is.
+
+    Args:
+        which: A number, slug, stem or a path to a notebook; every lab if None.
+        as_json: Print JSON instead of a table.
+
+    Returns:
+        `Exit.OK` if every exercise is passed, `Exit.FAILED` if one is wrong or open.
+
+    Raises:
+        InputError: Nothing has that name, or the file is no notebook.
+    """
+    files = _files(which)
+    labs = [look_at(name, path) for name, path in files]
+    if as_json:
+        print(json.dumps(facts(labs), indent=1, ensure_ascii=False))
+    else:
+        _print(labs)
+    done = all(item.state == "passed" for lab in labs for item in lab.exercises)
+    return Exit.OK if done and not any(lab.trouble for lab in labs) else Exit.FAILED
+
+
+def look_at(name: str, path: Path) -> Lab:
+    """Execute a lab's file if anything in it was attempted, and collect the verdicts.
+
+    Raises:
+        InputError: The file is no notebook.
+    """
+    notebook = read(path)
+    found = exercises.of(notebook)
+    if found and not any(exercise.attempted for exercise in found):
+        return Lab(name, path, found)
+    trouble = _execute(notebook, path.resolve().parent)
+    judged = exercises.judged(notebook)
+    if not judged:
+        raise InputError(f"{path} has no exercises. Name a lab: `datahall list` shows them.")
+    return Lab(name, path, judged, trouble)
+
+
+def facts(labs: list[Lab]) -> dict[str, Any]:
+    """Return what was found as plain data, schema 1."""
+    found = [item for lab in labs for item in lab.exercises]
+    following = next_step(labs)
+    return {
+        "schema": 1,
+        "labs": [asdict(lab) | {"file": str(lab.file)} for lab in labs],
+        **{state: sum(item.state == state for item in found) for state in _STATES},
+        "points": sum(item.points for item in found),
+        "of": sum(item.of for item in found),
+        "next": {"lab": following[0].lab, "exercise": following[1].number} if following else None,
+        "minutes_left": minutes_left(found),
+    }
+
+
+_STATES = ("passed", "wrong", "open")
+
+
+def next_step(labs: list[Lab]) -> tuple[Lab, Exercise] | None:
+    """Return what to do next: in labs already begun what is wrong, then what is open."""
+    begun = sorted(labs, key=lambda lab: not any(item.attempted for item in lab.exercises))
+    left = [
+        (lab, item)
+        for lab in begun
+        for state in ("wrong", "open")
+        for item in lab.exercises
+        if item.state == state
+    ]
+    return left[0] if left else None
+
+
+def minutes_left(found: list[Exercise]) -> int:
+    """Return the minutes of what is not passed, as the labs state them."""
+    return sum(item.minutes for item in found if item.state != "passed")
+
+
+def _files(which: str | None) -> list[tuple[str, Path]]:
+    if which is not None and which.endswith(".ipynb") and Path(which).is_file():
+        return [(Path(which).stem, Path(which))]
+    course = catalogue.load()
+    notebooks = course.notebooks if which is None else course.find(which)
+    desk = Desk(catalogue.repository_root())
+    stems = dict.fromkeys(notebook.lab for notebook in notebooks if notebook.lab)
+    pairs = [(stem, desk.current(stem) or desk.root / "labs" / f"{stem}.ipynb") for stem in stems]
+    files = [(stem, path) for stem, path in pairs if path.is_file()]
+    if not files:
+        raise InputError(f"There is no lab for {which or 'the course'}. See `datahall list`.")
+    return files
+
+
+def _execute(notebook: NotebookNode, folder: Path) -> str:
+    """Execute a notebook in memory; return why it did not come to its end, or ""."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    from datahall.course.run.patience import PatientClient
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    client = PatientClient(
+        notebook,
+        timeout=CELL_S,
+        allow_errors=True,
+        kernel_name="python3",  # a copy may name a kernel that is not here
+        resources={"metadata": {"path": str(folder)}},
+    )
+    with _environment(), _quiet():
+        try:
+            client.execute()
+        except DeadKernelError:
+            return f"The kernel died in cell {client.begun}: out of memory, or ended by the code."
+        except CellTimeoutError:
+            return f"Cell {client.begun} did not end, and could not be interrupted."
+    return ""
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(_NEW)
+    for name in _GONE:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what kernels say to the terminal, not to the notebook, off this one."""
+    import sys
+
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def _print(labs: list[Lab]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for lab in labs:
+        _print_lab(console, lab)
+    console.print(_closing(labs), markup=False, soft_wrap=True)
+
+
+def _print_lab(console: Console, lab: Lab) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print(f"{lab.lab} ({_short(lab.file)})", markup=False, soft_wrap=True)
+    table = Table(box=None)
+    for name in ("exercise", "title", "verdict"):
+        table.add_column(name)
+    table.add_column("points", justify="right")
+    for item in lab.exercises:
+        score = f"{item.points:g} of {item.of:g}"
+        table.add_row(item.number, escape(item.title), item.state, score)
+    console.print(table)
+    said = [f"  {item.number}: {item.message}" for item in lab.exercises if item.message]
+    for line in [*said, f"  {lab.trouble}" if lab.trouble else ""]:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _closing(labs: list[Lab]) -> str:
+    found = [item for lab in labs for item in lab.exercises]
+    counts = ", ".join(f"{sum(i.state == state for i in found)} {state}" for state in _STATES)
+    points = f"{sum(item.points for item in found):g} of {sum(item.of for item in found):g} points"
+    if (following := next_step(labs)) is None:
+        return f"{counts}; {points}. All is done."
+    lab, item = following
+    left = minutes_left(found)
+    return (
+        f"{counts}; {points}.\nNext: exercise {item.number}, {item.title}, in {lab.lab} "
+        f"(about {item.minutes} minutes; {left} minutes in all are left)."
+    )

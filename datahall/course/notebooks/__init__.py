@@ -1,0 +1,1 @@
+"""Notebook files: reading, normal form, structure, stored outputs."""

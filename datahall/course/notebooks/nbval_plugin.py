@@ -1,0 +1,42 @@
+"""What nbval must know of the course: which parts of an output are measured, and how kernels start.
+
+Load it with `-p datahall.course.notebooks.nbval_plugin`. A result has three forms: text, which is
+stable and compared; HTML and a JSON record, which hold the measured value and are not (decision
+0027). Kernels run offline, without a reader, in a data folder of their own; workers of pytest-xdist
+share it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from datahall.course.notebooks.tool import UNSET, kernel_environment
+from datahall.reporting import RESULT_MIME
+
+NOT_COMPARED = (RESULT_MIME, "text/html")
+FOLDER = "DATAHALL_NBVAL_FOLDER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set what the kernels inherit: nbval starts them with the environment of this process."""
+    if not config.getoption("--nbval", default=False):
+        return
+    if FOLDER not in os.environ:
+        folder = tempfile.mkdtemp(prefix="datahall-nbval-")
+        os.environ[FOLDER] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    for name in UNSET:
+        os.environ.pop(name, None)
+    os.environ.update(kernel_environment(Path(os.environ[FOLDER])))
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Add our types to what a notebook's cells skip when they compare."""
+    skipped = getattr(collector, "skip_compare", None)
+    if skipped is not None:
+        collector.skip_compare = (*skipped, *NOT_COMPARED)  # type: ignore[attr-defined]

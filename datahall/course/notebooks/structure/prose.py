@@ -1,0 +1,68 @@
+"""Rules about markdown: headings, pictures with words, links that lead somewhere, no emoji."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from datahall.course.notebooks.structure.subject import Finding, Rule, Subject
+
+HEADING = re.compile(r"^(#{1,6})\s+\S", re.MULTILINE)
+FENCE = re.compile(r"```.*?```", re.DOTALL)
+IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)[^)]*\)")
+EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf\ufe0f]")
+PLAIN_SIGNS = set("✓✗✔✘★☆")  # text, not emoji
+
+
+def headings_in_order(subject: Subject) -> Iterator[Finding]:
+    """One heading of the first level, in the title; below it no level is skipped."""
+    level = 0
+    for cell in subject.markdown:
+        for found in HEADING.finditer(FENCE.sub("", cell.source)):
+            new = len(found[1])
+            if new == 1 and cell.id != "title":
+                yield Finding("a heading of the first level belongs to the title only.", cell.id)
+            if new > level + 1:
+                yield Finding(f"a heading of level {new} follows one of level {level}.", cell.id)
+            level = new
+
+
+def pictures_have_alt_text(subject: Subject) -> Iterator[Finding]:
+    """A picture in markdown says in words what it shows."""
+    for cell in subject.markdown:
+        for found in IMAGE.finditer(cell.source):
+            if len(found[1].strip()) < 5:
+                yield Finding(f"{found[0][:60]} has no text. Say what the picture shows.", cell.id)
+        for found in HTML_IMAGE.finditer(cell.source):
+            if not re.search(r"""alt=["'][^"']{5,}""", found[0]):
+                yield Finding(f"{found[0][:60]} has no alt text. Say what it shows.", cell.id)
+
+
+def links_lead_somewhere(subject: Subject) -> Iterator[Finding]:
+    """A relative link points to a file of the course."""
+    for cell in subject.markdown:
+        for target in LINK.findall(FENCE.sub("", cell.source)):
+            if re.match(r"[a-z][a-z0-9+.-]*:|#", target):
+                continue
+            if not (subject.path.parent / Path(unquote(target.split("#")[0]))).exists():
+                yield Finding(f"the link to {target} leads nowhere.", cell.id)
+
+
+def is_without_emoji(subject: Subject) -> Iterator[Finding]:
+    """Prose and code are plain."""
+    for cell in subject.cells:
+        found = [sign for sign in EMOJI.findall(cell.source) if sign not in PLAIN_SIGNS]
+        if found:
+            yield Finding(f"it holds an emoji ({found[0]}). Use words.", cell.id)
+
+
+RULES: tuple[Rule, ...] = (
+    headings_in_order,
+    pictures_have_alt_text,
+    links_lead_somewhere,
+    is_without_emoji,
+)
