@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from datahall.course.notebooks.tool import UNSET, kernel_environment
+from datahall.course.run.environment import UNSET, of_kernels
 from datahall.reporting import RESULT_MIME
 
 NOT_COMPARED = (RESULT_MIME, "text/html")
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     for name in UNSET:
         os.environ.pop(name, None)
-    os.environ.update(kernel_environment(Path(os.environ[FOLDER])))
+    os.environ.update(of_kernels(Path(os.environ[FOLDER]), offline=True))
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
