@@ -1,0 +1,119 @@
+"""How a forked child becomes a kernel that nobody can tell from a cold one.
+
+Read `become`. Everything that a cold kernel takes from its start (environment, folder, streams,
+arguments, import path, seeds) is put in place; what belongs to the zygote is closed or forgotten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import runpy
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datahall.course.warm import request
+
+_INLINE = "module://matplotlib_inline.backend_inline"  # what ipykernel sets where nothing is set
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def become(
+    wish: request.Request,
+    files: list[int],
+    channel: socket.socket,
+    extra: set[str],
+) -> None:
+    """Be the kernel that was wished for, until it ends.
+
+    Args:
+        wish: What the kernel shall be.
+        files: Its standard input, output and error.
+        channel: The connection to the requester; told the process number, then closed.
+        extra: Top-level modules that a cold kernel has not imported.
+    """
+    parent = os.getppid()
+    os.setsid()
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    try:
+        os.chdir(wish.folder)
+        _refuse_shadows(extra)
+    except (OSError, request.Cold) as error:
+        request.send(channel, {"refused": str(error)})
+        os._exit(0)
+    os.environ.clear()
+    os.environ.update(wish.environment)
+    for standard, file in enumerate(files):
+        os.dup2(file, standard)
+        os.close(file)
+    request.send(channel, {"pid": os.getpid()})
+    channel.close()
+    if os.getppid() != parent:
+        os._exit(1)  # the zygote died before it could be noticed
+    _be_fresh(wish)
+    runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
+
+
+def _refuse_shadows(names: set[str]) -> None:
+    """Refuse a folder with a file that a cold kernel would import in a library's place."""
+    for name in sorted(names):
+        for path in (Path(f"{name}.py"), Path(name, "__init__.py")):
+            if path.exists():
+                raise request.Cold(f"{path} in the folder stands before the library of that name")
+
+
+def _be_fresh(wish: request.Request) -> None:
+    """Put in place what a new interpreter would have."""
+    if not sys.flags.safe_path:
+        sys.path.insert(0, str(Path.cwd()))
+    sys.argv = ["", *wish.arguments]
+    sys.orig_argv = wish.command
+    tempfile.tempdir = None
+    time.tzset()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "datahall"]:
+        del sys.modules[name]  # a kernel imports the course's modules as they are now
+    importlib.invalidate_caches()
+    known: dict[str, Any] = dict(sys.modules)
+    known["numpy"].random.seed()  # Python's own generator is seeded anew by every fork
+    known["matplotlib"].rcParams._set("backend", os.environ.get("MPLBACKEND") or _INLINE)
+    if "multiprocessing.process" in known:
+        known["multiprocessing.process"].ORIGINAL_DIR = str(Path.cwd())
+
+
+class _Later:
+    """Standard output or error as it is when something is written."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._first = name, getattr(sys, name)
+
+    def __getattr__(self, attribute: str) -> Any:
+        now = getattr(sys, self._name)
+        return getattr(self._first if now is self else now, attribute)
+
+    def close(self) -> None:
+        """Stay open: when a kernel sets its logs up, absl closes a stream that it does not know."""
+
+
+@contextlib.contextmanager
+def later_streams() -> Iterator[None]:
+    """Import as in a kernel's cell: interactive, with the streams that the kernel will have.
+
+    Libraries that log keep `sys.stderr` or `sys.stdout` when they are imported, TensorFlow the
+    second if the interpreter is interactive.
+    """
+    kept = sys.stdout, sys.stderr
+    sys.ps1 = "In : "
+    sys.stdout, sys.stderr = _Later("stdout"), _Later("stderr")  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = kept
+        del sys.ps1
