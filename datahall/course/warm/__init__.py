@@ -1,9 +1,11 @@
 """Warm kernels: forked from a process in which the libraries are imported and nothing is computed.
 
 Reading order: `owner` (who keeps zygotes, and how long), `provisioner` (what jupyter_client calls),
-`key` (which kernel may come from which zygote), `zygote` (the process) and `becoming` (how its child
-turns into a kernel). `request` is what they say to each other; `kinds` which notebook needs what.
-Nothing here imports TensorFlow, papermill or nbclient: only a zygote does.
+`starting` (a zygote is found or started), `key` (which kernel may come from which zygote), `zygote`
+(the process), `becoming` (how its child turns into a kernel), `process` (the kernel as its
+requester sees it). `request` is what they say to each other; `kinds` which notebook needs what;
+`holding` is `datahall warm`. Nothing here imports TensorFlow, papermill or nbclient: only a zygote
+does.
 """
 
 from datahall.course.warm.kinds import KIND, KINDS, kind_of

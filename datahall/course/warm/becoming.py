@@ -111,7 +111,7 @@ def later_streams() -> Iterator[None]:
     """
     kept = sys.stdout, sys.stderr
     sys.ps1 = "In : "
-    sys.stdout, sys.stderr = _Later("stdout"), _Later("stderr")  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Later("stdout"), _Later("stderr")
     try:
         yield
     finally:

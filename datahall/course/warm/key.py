@@ -104,5 +104,5 @@ def circumstances() -> list[str]:
     found = [line for line in lines if line.partition(":")[0] in wanted]
     for name in ("limits", "cgroup", "oom_score_adj"):
         found.append((_PROC / name).read_text())
-    found += [os.readlink(path) for path in sorted((_PROC / "ns").iterdir())]
-    return [*found, os.readlink(_PROC / "root"), str(os.getpriority(os.PRIO_PROCESS, 0))]
+    found += [str(path.readlink()) for path in sorted((_PROC / "ns").iterdir())]
+    return [*found, str((_PROC / "root").readlink()), str(os.getpriority(os.PRIO_PROCESS, 0))]

@@ -55,7 +55,6 @@ def _end(owner: socket.socket, place: Path) -> None:
     """Close the owner's socket, which ends the zygotes, and wait until they are gone."""
     from datahall.course.warm import starting
 
-    (place / OWNER).unlink(missing_ok=True)
     owner.close()
     deadline = time.monotonic() + _END_S
     while any(place.glob("*.socket")) and time.monotonic() < deadline:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from datahall.course.warm import kinds, owner, request
 
@@ -21,7 +21,7 @@ _MODULE = ["-m", "ipykernel_launcher"]
 _KNOWN = {"env", "cwd", "stdin", "stdout", "stderr", "independent", "kernel_id", "extra_arguments"}
 
 
-class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
+class WarmProvisioner(LocalProvisioner):
     """LocalProvisioner, whose kernels come from a zygote where one can be had.
 
     Attributes:
@@ -38,13 +38,13 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
         try:
             with ThreadPoolExecutor(1) as thread:  # a zygote takes seconds to start
                 work = partial(_fork, cmd, kwargs)
-                self.process = await asyncio.get_running_loop().run_in_executor(thread, work)
+                forked = await asyncio.get_running_loop().run_in_executor(thread, work)
         except request.Cold as reason:
             self.why_cold = str(reason)
             self.log.info("The kernel starts cold: %s.", reason)
             return await super().launch_kernel(cmd, **kwargs)
-        self.warm = True
-        self.pid = self.pgid = self.process.pid
+        self.warm, self.process = True, forked
+        self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd") or Path.cwd()
         return self.connection_info
 
@@ -60,7 +60,8 @@ def _fork(command: list[str], settings: dict[str, Any]) -> Any:
     Raises:
         Cold: It must be started cold; says why.
     """
-    environment = {str(name): str(value) for name, value in (settings.get("env") or os.environ).items()}
+    given = os.environ if settings.get("env") is None else settings["env"]
+    environment = {os.fspath(name): os.fspath(value) for name, value in given.items()}
     folder = _folder(environment)
     kind = kinds.kind_for(environment)
     if kind not in kinds.WARM:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import select
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,27 +35,34 @@ def fork(
     Raises:
         Cold: It cannot be forked; says why.
     """
-    name = f"{key.key(kind, options, wish.environment)}.socket"
-    channel = None
-    try:
-        channel = _reach(folder, name) or _start(folder, name, kind, options, wish.environment)
+    with reached(folder, kind, options, wish.environment) as channel:
         channel.settimeout(START_S)
         request.send(channel, wish.message(), files)
         answer, _ = request.receive(channel)
         if "pid" not in answer:
             raise request.Cold(str(answer.get("refused", "the zygote gave no kernel")))
-        return Forked(int(answer["pid"]), channel)
+        return Forked(int(answer["pid"]), channel.dup())
+
+
+@contextlib.contextmanager
+def reached(
+    folder: Path, kind: str, options: Sequence[str], environment: dict[str, str]
+) -> Iterator[socket.socket]:
+    """Give a connection to the zygote of a key, which is started if there is none.
+
+    Raises:
+        Cold: There is none, or it does not answer; says why.
+    """
+    name = f"{key.key(kind, options, environment)}.socket"
+    try:
+        channel = _reach(folder, name) or _start(folder, name, kind, options, environment)
+        with channel:
+            yield channel
     except (OSError, EOFError, ValueError) as error:
-        if channel is not None:
-            channel.close()
         raise request.Cold(f"its zygote did not answer ({error})") from error
-    except request.Cold:
-        if channel is not None:
-            channel.close()
-        raise
 
 
-def _reach(folder: Path, name: str) -> request.socket.socket | None:
+def _reach(folder: Path, name: str) -> socket.socket | None:
     try:
         return request.connect(folder, name)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -63,7 +71,7 @@ def _reach(folder: Path, name: str) -> request.socket.socket | None:
 
 def _start(
     folder: Path, name: str, kind: str, options: Sequence[str], environment: dict[str, str]
-) -> request.socket.socket:
+) -> socket.socket:
     """Start a zygote, or wait for the one that another requester starts; connect to it."""
     reason = folder / f"{name}.refused"
     with _lock(folder / f"{name}.lock"):

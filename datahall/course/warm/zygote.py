@@ -141,7 +141,8 @@ class Zygote:
         }
         with contextlib.suppress(OSError):
             request.send(kernel.channel, facts)
-        for file in (kernel.channel, *kernel.handles):
+        signs: list[socket.socket | int] = [kernel.channel, *kernel.handles]
+        for file in signs:
             with contextlib.suppress(KeyError):
                 self.selector.unregister(file)
         kernel.close()
@@ -162,7 +163,11 @@ class Zygote:
             kernel.kill()
             self._bury(kernel)
         with contextlib.suppress(OSError):
-            (self.folder / self.name).unlink()
+            for suffix in (".log", ".lock", ""):
+                (self.folder / f"{self.name}{suffix}").unlink(missing_ok=True)
+            if not any(self.folder.glob("*.socket")):
+                (self.folder / OWNER).unlink(missing_ok=True)
+                self.folder.rmdir()  # it is empty, or stays
 
 
 def load(kind: str) -> set[str]:
