@@ -22,7 +22,11 @@ from datahall.course.warm import becoming, request
 from datahall.course.warm.owner import OWNER
 
 # What kernels of the course import anyway. The first row is what every IPython kernel loads.
-_KERNEL = ("ipykernel_launcher", "ipykernel.zmqshell", "IPython.core.history", "jedi")
+_KERNEL = (
+    *("ipykernel.kernelapp", "ipykernel.debugger", "tornado.platform.asyncio", "sqlite3"),
+    *("IPython.core.completerlib", "IPython.core.crashhandler", "IPython.core.logger"),
+    *("IPython.extensions.storemagic", "IPython.utils.wildcard"),
+)
 _PLAIN = (
     *("numpy", "matplotlib", "matplotlib.pyplot", "matplotlib_inline.config", "psutil", "pandas"),
     *("scipy.stats", "scipy.signal", "scipy.optimize", "sklearn.linear_model", "threadpoolctl"),
