@@ -21,40 +21,52 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datahall.course.warm import request
+from datahall.course.warm import key, request
 
 _INLINE = "module://matplotlib_inline.backend_inline"  # what ipykernel sets where nothing is set
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-def become(
-    wish: request.Request,
-    files: list[int],
-    channel: socket.socket,
-    extra: set[str],
-) -> None:
+@dataclass(frozen=True)
+class Loaded:
+    """What the zygote's imports did.
+
+    Args:
+        libraries: Top-level modules that a cold kernel has not imported when it starts.
+        variables: Environment variables that libraries set when they were imported.
+    """
+
+    libraries: set[str]
+    variables: dict[str, str]
+
+
+def become(wish: request.Request, files: list[int], channel: socket.socket, loaded: Loaded) -> None:
     """Be the kernel that was wished for, until it ends.
 
     Args:
         wish: What the kernel shall be.
         files: Its standard input, output and error.
         channel: The connection to the requester; told the process number, then closed.
-        extra: Top-level modules that a cold kernel has not imported.
+        loaded: What the zygote's imports did.
     """
     parent = os.getppid()
     os.setsid()
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     try:
         os.chdir(wish.folder)
-        _refuse_shadows(extra)
+        _refuse_shadows(loaded.libraries)
     except (OSError, request.Cold) as error:
         request.send(channel, {"refused": str(error)})
         os._exit(0)
     os.environ.clear()
     os.environ.update(wish.environment)
+    for name, value in loaded.variables.items():
+        if key.read_at_import({name: value}) or name not in os.environ:
+            os.environ[name] = value
     for standard, file in enumerate(files):
         os.dup2(file, standard)
         os.close(file)
@@ -63,12 +75,15 @@ def become(
     if os.getppid() != parent:
         os._exit(1)  # the zygote died before it could be noticed
     _be_fresh(wish)
-    runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
+    _forget_main()
+    vars(runpy)["_run_module_as_main"]("ipykernel_launcher")  # what `python -m` calls
     _leave()
 
 
 def _refuse_shadows(names: set[str]) -> None:
-    """Refuse a folder with a file that a cold kernel would import in a library's place."""
+    """Refuse a folder with a file that a cold kernel would read or import in a library's place."""
+    if Path("matplotlibrc").exists():
+        raise request.Cold("the folder has a matplotlibrc, which matplotlib reads at import")
     for name in sorted(names):
         for path in (Path(f"{name}.py"), Path(name, "__init__.py")):
             if path.exists():
@@ -91,6 +106,13 @@ def _be_fresh(wish: request.Request) -> None:
     known["matplotlib"].rcParams._set("backend", os.environ.get("MPLBACKEND") or _INLINE)
     if "multiprocessing.process" in known:
         known["multiprocessing.process"].ORIGINAL_DIR = str(Path.cwd())
+
+
+def _forget_main() -> None:
+    """Empty the main module, which is the zygote's: nothing of it is called any more."""
+    names = vars(sys.modules["__main__"])
+    for name in [name for name in names if not name.startswith("__")]:
+        del names[name]
 
 
 def _leave() -> None:

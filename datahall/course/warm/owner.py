@@ -2,7 +2,7 @@
 
 A zygote is started by the first request that needs it, wherever that comes from; it connects to the
 owner's socket, which nobody ever accepts. When the owner ends, whatever ends it, the system closes
-the socket and its zygotes end, with their kernels.
+the socket and its zygotes end, with their kernels. Whether an owner lives is told by a lock.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+if sys.platform != "win32":
+    import fcntl
+
 from datahall.course.warm import request
 from datahall.course.warm.kinds import KIND
 
 FOLDER = "DATAHALL_WARM"  # environment variable: the folder with the zygotes' sockets
 OWNER = "owner"  # name of the owner's socket in it
+_LOCK = "owner.lock"  # name of a file that the owner holds locked
+FILES = (OWNER, _LOCK)
 _END_S = 5.0
 
 
@@ -42,10 +47,14 @@ def zygotes(folder: Path | None = None, *, across_exec: bool = False) -> Iterato
         return
     place = Path(tempfile.mkdtemp(prefix="datahall-warm-")) if folder is None else folder
     owner = request.listen(place, OWNER)
-    owner.set_inheritable(across_exec)
+    lock = (place / _LOCK).open("wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    for held in (owner, lock):
+        os.set_inheritable(held.fileno(), across_exec)
     try:
         yield {FOLDER: str(place)}
     finally:
+        lock.close()
         _end(owner, place)
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -79,10 +88,13 @@ def well_known() -> Path:
 
 def is_owned(folder: Path) -> bool:
     """Tell whether an owner of this folder lives."""
-    if sys.platform != "linux" or not folder.is_dir():
+    if sys.platform != "linux":
         return False
     try:
-        request.connect(folder, OWNER).close()
+        with (folder / _LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     except OSError:
         return False
-    return True
+    return False

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 from datahall.course.warm import becoming, request
-from datahall.course.warm.owner import OWNER
+from datahall.course.warm.owner import FILES, OWNER
 
 # What kernels of the course import anyway. The first row is what every IPython kernel loads.
 _KERNEL = (
@@ -28,7 +28,7 @@ _KERNEL = (
     *("IPython.extensions.storemagic", "IPython.utils.wildcard"),
 )
 _PLAIN = (
-    *("numpy", "matplotlib", "matplotlib.pyplot", "matplotlib_inline.config", "psutil", "pandas"),
+    *("numpy", "matplotlib", "matplotlib.pyplot", "psutil", "pandas"),
     *("scipy.stats", "scipy.signal", "scipy.optimize", "sklearn.linear_model", "threadpoolctl"),
 )
 _TENSORFLOW = ("tensorflow", "keras")
@@ -170,17 +170,19 @@ class Zygote:
             for suffix in (".log", ".lock", ""):
                 (self.folder / f"{self.name}{suffix}").unlink(missing_ok=True)
             if not any(self.folder.glob("*.socket")):
-                (self.folder / OWNER).unlink(missing_ok=True)
+                for name in FILES:
+                    (self.folder / name).unlink(missing_ok=True)
                 self.folder.rmdir()  # it is empty, or stays
 
 
-def load(kind: str) -> set[str]:
-    """Import the libraries of a kind; return the top-level names that a cold kernel has not.
+def load(kind: str) -> becoming.Loaded:
+    """Import the libraries of a kind.
 
     Raises:
         Cold: A kernel cannot be forked from this process.
     """
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # ipykernel reads its parent at import
+    variables = dict(os.environ)
     for name in _KERNEL:
         import_module(name)
     before = _top_level()
@@ -192,7 +194,8 @@ def load(kind: str) -> set[str]:
     _check_threads()
     gc.collect()
     gc.freeze()  # children share what they never change
-    return _top_level() - before
+    changes = {k: v for k, v in os.environ.items() if variables.get(k) != v}
+    return becoming.Loaded(_top_level() - before, changes)
 
 
 def _top_level() -> set[str]:
@@ -226,7 +229,7 @@ def main(kind: str, folder: str, name: str, report: str) -> None:
         del sys.path[0]  # the folder that `-m` puts there
     mute = int(report)
     try:
-        extra = load(kind)
+        loaded = load(kind)
         zygote = Zygote(Path(folder), name)
         os.write(mute, b"ready")
     except Exception as error:
@@ -237,7 +240,7 @@ def main(kind: str, folder: str, name: str, report: str) -> None:
     zygote.serve()
     if zygote.child is not None:
         zygote.forget()
-        becoming.become(*zygote.child, extra)
+        becoming.become(*zygote.child, loaded)
 
 
 if __name__ == "__main__":
