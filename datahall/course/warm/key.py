@@ -24,13 +24,17 @@ READ_AT_IMPORT = (
     *("NPY_", "NUMPY_", "SCIPY_", "SKLEARN_", "JOBLIB_", "LOKY_", "PANDAS_", "ARROW_"),
     *("TF_", "TF2_", "TENSORFLOW_", "KERAS_", "TPU_", "XLA_", "AUTOGRAPH_", "GRPC_", "ABSL_"),
     *("ONEDNN_", "DNNL_", "CUDA_", "NVIDIA_", "NCCL_", "HIP_", "ROCM_", "HDF5_", "H5PY_"),
-    *("PROTOCOL_BUFFERS_", "JAX_", "TORCH_", "IPYKERNEL_", "PYDEVD_", "DEBUGPY_", "PYZMQ_"),
+    *("PILLOW_", "FREETYPE_", "PYPARSING", "PSUTIL_", "WRAPT_", "TORNADO_", "TRAITLETS_", "TEST_"),
+    *("GFORTRAN_", "ACC_", "LLVM_", "OPENSSL_", "GCS_", "PYDEV_", "GEVENT_", "IPYTHON_", "PY_SAX"),
+    *("PROTOCOL_BUFFERS_", "TEMPORARILY_DISABLE_PROTOBUF", "ENABLE_RUNTIME_UPTIME_TELEMETRY"),
+    *("JAX_", "TORCH_", "IPYKERNEL_", "PYDEVD_", "DEBUGPY_", "PYZMQ_"),
 )
 # Others, by their whole names. matplotlib looks for its files below HOME; MPLBACKEND is not here:
 # a kernel sets its backend itself.
 READ_AT_IMPORT_TOO = frozenset(
     {"HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "MATPLOTLIBRC"}
-    | {"JUPYTER_PLATFORM_DIRS", "JUPYTER_PREFER_ENV_PATH"}
+    | {"JUPYTER_PLATFORM_DIRS", "JUPYTER_PREFER_ENV_PATH", "JUPYTER_ALLOW_INSECURE_WRITES"}
+    | {"XDG_DATA_HOME", "TERM", "DISPLAY", "USER", "SOURCE_DATE_EPOCH"}
 )
 # What a child inherits from its parent beside the environment: whose it is, its limits and places.
 _STATUS = ("Uid", "Gid", "Groups", "Umask", "CapEff", "NoNewPrivs", "Seccomp", "SigIgn")
