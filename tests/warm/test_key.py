@@ -98,6 +98,7 @@ def test_an_installed_or_renewed_package_changes_the_key(monkeypatch, tmp_path):
     keys = {key.key("plain", [], BASE)}
     record = tmp_path / "numpy-2.0.dist-info" / "RECORD"
     record.parent.mkdir()
+    os.utime(record.parent, ns=(5, 5))
     keys.add(key.key("plain", [], BASE))
     record.write_text("")
     keys.add(key.key("plain", [], BASE))
