@@ -27,11 +27,15 @@ _KERNEL = (
     *("IPython.core.completerlib", "IPython.core.crashhandler", "IPython.core.logger"),
     *("IPython.extensions.storemagic", "IPython.utils.wildcard"),
 )
-_PLAIN = (
-    *("numpy", "matplotlib", "matplotlib.pyplot", "psutil", "pandas"),
-    *("scipy.stats", "scipy.signal", "scipy.optimize", "sklearn.linear_model", "threadpoolctl"),
+_PLAIN = ("numpy.random", "matplotlib", "matplotlib.pyplot", "psutil", "threadpoolctl")
+_TENSORFLOW = (
+    "tensorflow",
+    "keras",
+    "pandas",
+    "scipy.signal",
+    "scipy.stats",
+    "sklearn.linear_model",
 )
-_TENSORFLOW = ("tensorflow", "keras")
 _READ_S = 2.0
 
 
