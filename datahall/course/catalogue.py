@@ -7,7 +7,9 @@ file name. The fields of `course.toml`:
 - `[[module]]`: `number`, `slug`, `title`, `needs` (slugs), `result`, and its `[[module.notebook]]`
   tables.
 - `[[module.notebook]]`: `stem`, `title`, `needs` (stems), `lab`, `run_s` (seconds of the measured
-  classroom run), `presets.<name>.<parameter>`, `budget` (why a budget of the style is exceeded).
+  classroom run), `presets.<name>.<parameter>`, `budget` (why a budget of the style is exceeded),
+  `kernel` and `lab_kernel` (which libraries a warm kernel has imported: `tensorflow`, `plain` for
+  none of TensorFlow, or `cold`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 from datahall.course.exits import InputError, MachineError
 
 PRESETS = ("smoke", "classroom", "full")
+KERNELS = ("tensorflow", "plain", "cold")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Notebook:
         lab: Stem of the lab that belongs to it, or None.
         presets: Parameters for each preset; `classroom` is the notebook's own defaults.
         run_s: Measured seconds of the classroom run, or None before the first measurement.
+        kernel: What its kernel may be forked from: one of `KERNELS`.
+        lab_kernel: The same for its lab and solution.
     """
 
     stem: str
@@ -47,6 +52,8 @@ class Notebook:
     lab: str | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     run_s: float | None = None
+    kernel: str = "tensorflow"
+    lab_kernel: str = "tensorflow"
 
     @property
     def solution(self) -> str | None:
@@ -223,6 +230,16 @@ class _Fields:
             )
         return value
 
+    def one_of(self, name: str, words: tuple[str, ...]) -> str:
+        """Return a field that is one of some words; the first of them if it is left out."""
+        value = self.get(name, str, default=words[0], optional=True)
+        if value not in words:
+            raise InputError(
+                f"course.toml: {self.place}: {name} is {value!r}. One of {', '.join(words)} was "
+                "expected."
+            )
+        return str(value)
+
     def only(self, *names: str) -> None:
         for name in self.table:
             if name not in names:
@@ -252,7 +269,9 @@ def _module(table: Any) -> Module:
 def _notebook(table: Any, slug: str) -> Notebook:
     stem = table.get("stem") if isinstance(table, dict) else None
     fields = _Fields(table, f"[[module.notebook]] {stem or f'of {slug}, without stem'}")
-    fields.only("stem", "title", "needs", "lab", "presets", "run_s", "budget")
+    fields.only(
+        *("stem", "title", "needs", "lab", "presets", "run_s", "budget", "kernel", "lab_kernel")
+    )
     presets = _Fields(
         fields.get("presets", dict, default={}, optional=True), f"{fields.place}.presets"
     )
@@ -273,6 +292,8 @@ def _notebook(table: Any, slug: str) -> Notebook:
         fields.get("lab", str, optional=True),
         {name: dict(presets.get(name, dict)) for name in presets.table},
         None if run_s is None else float(run_s),
+        fields.one_of("kernel", KERNELS),
+        fields.one_of("lab_kernel", KERNELS),
     )
 
 
