@@ -71,9 +71,14 @@ def test_the_conditioning_figure_lists_measured_and_predicted():
     assert "scaled: 35 steps of 42" in description(figures.conditioning([row]))
 
 
-def test_the_price_figure_counts_dear_houses_below_the_line():
-    figure = figures.predictions([100e3, 500e3, 450e3], [110e3, 400e3, 460e3])
-    assert "Of the 2 above $400,000, 1 are predicted too low" in description(figure)
+def test_the_residual_figure_tells_the_mean_of_each_group_of_predictions():
+    predicted = np.array([300e3, 100e3, 110e3, 310e3])
+    figure = figures.residuals(predicted + [20e3, -10e3, -30e3, 40e3], predicted, groups=2)
+    text = description(figure)
+    assert "Means in 2 groups, from the lowest predictions up, in $1,000: -20.0; +30.0." in text
+    assert "Half are off by less than $25,000" in text
+    means = [line.get_ydata().tolist() for line in figure.axes[0].lines if line.get_linewidth() > 2]
+    assert means[:2] == [[-20, -20], [30, 30]]
 
 
 def test_the_accuracy_figure_reads_the_marked_update():
