@@ -115,11 +115,13 @@ def test_the_cross_entropy_panel_redraws_and_resets():
     assert panel.text == first
 
 
-def test_the_program_of_a2_moves_no_weight_by_more_than_its_budget_and_learns_in_the_end():
+def test_the_program_of_a2_barely_moves_in_its_hundred_updates_and_learns_in_the_end():
     points, targets = network.two_halves(100, seed=0)
-    accuracy = printed.program_of_a2(points, targets, updates=1000, seed=0)
-    assert accuracy.shape == (1001,)
-    assert accuracy[100] < 0.8 < 0.95 < accuracy[-1]
+    run = printed.program_of_a2(points, targets, updates=1000, seed=0)
+    assert run.accuracy.shape == run.moved.shape == (1001,)
+    assert run.accuracy[100] < 0.8 < 0.95 < run.accuracy[-1]
+    assert run.moved[0] == 0 and run.moved[1] == pytest.approx(0.001, rel=1e-3)
+    assert 0.05 < run.moved[100] < 0.15 < run.moved[-1]
 
 
 def test_a_line_divides_the_two_halves():
