@@ -240,13 +240,13 @@ def test_a_race_tells_accuracy_and_clocks_of_every_lap():
 
 
 def test_a_race_is_judged_on_the_validation_images_when_asked_to(train):
-    recipe = replace(TO_98, steps=20)
+    recipe = replace(TO_98, steps=5)
     (lone,) = race.run("loop", recipe, threads=1, validation=True)
     twin = fast.train(train.images[:50_000], train.labels[:50_000], recipe, seed=0)
     test = datasets.load("mnist").test
     on_held = twin.accuracy(train.images[50_000:], train.labels[50_000:])
-    assert abs(on_held - twin.accuracy(test.images, test.labels)) > 0.005  # the two can be told
-    assert abs(lone.end.accuracy - on_held) < 0.002
+    assert abs(on_held - twin.accuracy(test.images, test.labels)) > 0.01  # the two can be told
+    assert abs(lone.end.accuracy - on_held) < 0.005
 
 
 def test_validation_images_are_no_training_images_and_no_test_images(train):
