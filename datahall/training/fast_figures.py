@@ -34,8 +34,9 @@ def ladder(ideas: Sequence[str], seconds: Sequence[float], *, floor_s: float) ->
         axes.axhline(place, color=plotting.GRID, linewidth=1, zorder=0)
     axes.plot(seconds, places, "o", color=plotting.COLORS["blue"], markersize=9)
     axes.axvline(floor_s, color=plotting.COLORS["orange"], linestyle="--", label="floor")
+    beside = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
     for place, value in zip(places, seconds, strict=True):
-        axes.text(value * 1.2, place, f"{value:.2g} s", va="center", fontsize=9)
+        axes.annotate(f"{value:.3g} s", (value, place), **beside)
     axes.set_yticks(list(places), list(ideas))
     axes.set_ylim(len(ideas) - 0.5, -0.5)
     axes.set_xscale("log")
