@@ -73,13 +73,13 @@ def test_the_conditioning_figure_lists_measured_and_predicted():
 
 def test_the_residual_figure_tells_the_mean_of_each_group_of_predictions():
     predicted = np.array([300e3, 100e3, 110e3, 310e3])
-    off = np.array([20e3, -10e3, -30e3, 40e3])
+    off = np.array([20e3, -10e3, 50e3, -40e3])
     figure = figures.residuals(predicted + off, predicted, groups=2)
     text = description(figure)
-    assert "Means in 2 groups, from the lowest predictions up, in $1,000: -20.0; +30.0." in text
-    assert "Half are off by less than $25,000" in text
+    assert "Means in 2 groups, from the lowest predictions up, in $1,000: +20.0; -10.0." in text
+    assert "Half are off by less than $30,000" in text
     means = [line.get_ydata().tolist() for line in figure.axes[0].lines if line.get_linewidth() > 2]
-    assert means[:2] == [[-20, -20], [30, 30]]
+    assert means[:2] == [[20, 20], [-10, -10]]
 
 
 def test_the_accuracy_figure_reads_the_marked_update():
