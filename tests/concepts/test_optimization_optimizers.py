@@ -131,6 +131,16 @@ def test_a_turned_bowl_turns_the_path_of_momentum_and_not_that_of_adam():
     assert apart(lambda: optimizers.Adam(0.3)) > 0.1
 
 
+@pytest.mark.parametrize("kind", [keras.optimizers.SGD, keras.optimizers.Adam])
+def test_weight_decay_in_keras_shrinks_the_weight_itself(kind):
+    variable = keras.Variable(np.array([2.0, 2.0]), dtype="float64")
+    optimizer, gradient = kind(0.01, weight_decay=0.1), np.array([0.0, 5.0])
+    plain = keras.Variable(np.array([2.0, 2.0]), dtype="float64")
+    optimizer.apply([gradient], [variable])
+    kind(0.01).apply([gradient], [plain])
+    assert plain.numpy() - variable.numpy() == pytest.approx([0.002, 0.002], rel=1e-6)
+
+
 def test_the_rate_is_no_bound_on_adam_s_step():
     gradients = iter(1.11 ** np.arange(100))
     path = optimizers.descend(
