@@ -1,6 +1,7 @@
 """The ledger: bounds decide, records go stale, the page is what claims and records give."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,12 @@ def test_a_claim_without_a_record_waits_on_the_page() -> None:
     assert "waits for its module (01)" in page.render([CLAIM], {"C99": None})
 
 
-def test_the_picture_is_the_same_every_time() -> None:
-    assert page.picture(CLAIM, record(0.981)) == page.picture(CLAIM, record(0.981))
+def test_the_picture_is_the_same_every_time_and_follows_its_data() -> None:
+    picture = page.picture(CLAIM, record(0.981))
+    time.sleep(1.1)  # a time stamp would show
+    assert page.picture(CLAIM, record(0.981)) == picture
+    assert "dc:date" not in picture
+    assert page.picture(CLAIM, record(0.984)) != picture
 
 
 @pytest.mark.parametrize(
