@@ -73,7 +73,7 @@ def execute(path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
             f"{path} is a lab, and labs carry no outputs. Execute its solution, then build the lab."
         )
     prepared = prepare(sources.read(path))
-    seen = execute_alone(prepared, offline=True, timeout_s=timeout_s)
+    seen = execute_alone(prepared, offline=True, timeout_s=timeout_s, cold=True)
     status, failure = verdict.judge(seen)
     if status != "passed":
         reason = failure.line if failure else status

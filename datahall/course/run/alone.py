@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from datahall.course import warm
 from datahall.course.run import environment
 from datahall.course.run.execute import Execution, Order, complete, execute
 from datahall.course.run.kernel import ALIAS, NATIVE
@@ -23,6 +24,7 @@ def execute_alone(
     timeout_s: float | None = None,
     cell_timeout_s: float | None = None,
     on_after_error: bool = False,
+    cold: bool = False,
     save: Callable[[], None] | None = None,
     tell: Callable[[CellRun, int, int], None] | None = None,
 ) -> Execution:
@@ -37,11 +39,14 @@ def execute_alone(
         timeout_s: Seconds for the whole notebook, or None.
         cell_timeout_s: Seconds for one cell, or None.
         on_after_error: Whether later cells run after one that failed or took too long.
+        cold: Whether the kernel is a fresh one even if the user keeps warm ones: for outputs that
+            are stored.
         save: Writes what was executed so far.
         tell: Called when a cell begins.
     """
+    zygotes = {} if cold else warm.find()
     with Scratch() as scratch:
-        kernels = environment.of_kernels(scratch.path, home=home, offline=offline)
+        kernels = environment.of_kernels(scratch.path, home=home, offline=offline) | zygotes
         order = Order(
             notebook=prepared.notebook,
             places=prepared.places,
@@ -53,6 +58,7 @@ def execute_alone(
             cell_timeout_s=cell_timeout_s,
             on_after_error=on_after_error,
             save=save,
+            warm=bool(zygotes),
             connection=scratch.folder("runtime") / "kernel.json",
         )
         return complete(execute(order, tell=tell))

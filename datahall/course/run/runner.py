@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from typing import Any
 
 import datahall
 from datahall import datasets, runtime
-from datahall.course import catalogue
+from datahall.course import catalogue, warm
 from datahall.course.exits import MachineError
 from datahall.course.report import report
 from datahall.course.run import kernel as kernels
@@ -96,15 +96,31 @@ def run(
     folder = RunFolder(output_dir)
     book = _Book(items, folder, settings, preset)
     try:
-        schedule = Schedule(items, folder, settings, view, home, keep=book.keep)
-        view.begin([item.name for item in items], settings.jobs)
-        try:
-            complete(schedule.run())
-        finally:
-            view.end()
+        with _zygotes(items) as zygotes:
+            schedule = Schedule(items, folder, settings, view, home, book.keep, zygotes)
+            view.begin([item.name for item in items], settings.jobs)
+            try:
+                if not zygotes:
+                    view.note(
+                        "on a cold kernel (while `datahall warm` runs, kernels start at once)"
+                    )
+                complete(schedule.run())
+            finally:
+                view.end()
         return book.publish(schedule.runs)
     finally:
         folder.drop_scratch()
+
+
+@contextlib.contextmanager
+def _zygotes(items: Sequence[Item]) -> Iterator[Mapping[str, str]]:
+    """Give the variables of warm kernels: those that a user keeps, or own ones for several."""
+    kept = warm.find()
+    if kept or len(items) < 2:
+        yield kept
+        return
+    with warm.zygotes() as own:
+        yield own
 
 
 class _Book:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from datahall.course import warm
 from datahall.course.run import environment, record
 from datahall.course.run.execute import Order, Stop, execute
 from datahall.course.run.folder import RunFolder
@@ -59,11 +60,13 @@ class Schedule:
         view: View,
         home: Path | None,
         keep: Callable[[Sequence[NotebookRun]], None] = lambda _: None,
+        zygotes: Mapping[str, str] | None = None,
     ) -> None:
         self.items, self.folder, self.settings, self.view = items, folder, settings, view
         self.interrupts = 0
         self._stop, self._keep_results = Stop(), keep
         self._environment = environment.of_kernels(folder.scratch.path, home=home)
+        self._environment |= zygotes or {}
         self._runs: dict[str, NotebookRun] = {}
 
     @property
@@ -173,12 +176,18 @@ class Schedule:
             places=item.prepared.places,
             kernel=NATIVE if kernel == ALIAS else kernel,
             folder=item.source.path.parent if own else scratch.folder(f"work-{index}"),
-            environment=self._environment | environment.marked(scratch.id, str(index)),
+            environment=self._environment | self._own(index),
             log=self.folder.work / "logs" / f"{item.name}.txt",
             timeout_s=self.settings.timeout_s,
             save=writer,
+            warm=warm.FOLDER in self._environment,
             connection=scratch.folder("runtime") / f"kernel-{index}.json",
         )
+
+    def _own(self, index: int) -> dict[str, str]:
+        """Return the variables of one kernel: its marker, and from what it may be forked."""
+        kind = {warm.KIND: warm.kind_of(self.items[index].source.path)}
+        return kind | environment.marked(self.folder.scratch.id, str(index))
 
     async def _with_page(self, item: Item, run: NotebookRun) -> NotebookRun:
         """Write the executed notebook as a page; one that cannot be written is only missing."""
