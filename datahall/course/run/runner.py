@@ -98,16 +98,20 @@ def run(
     try:
         with _zygotes(items) as zygotes:
             schedule = Schedule(items, folder, settings, view, home, book.keep, zygotes)
-            view.begin([item.name for item in items], settings.jobs)
-            try:
-                if not zygotes:
-                    view.note("a cold kernel (`datahall warm`, left running, keeps warm ones)")
-                complete(schedule.run())
-            finally:
-                view.end()
+            _carry_out(schedule, view)
         return book.publish(schedule.runs)
     finally:
         folder.drop_scratch()
+
+
+def _carry_out(schedule: Schedule, view: View) -> None:
+    view.begin([item.name for item in schedule.items], schedule.settings.jobs)
+    if not schedule.zygotes:
+        view.note("a cold kernel (`datahall warm`, left running, keeps warm ones)")
+    try:
+        complete(schedule.run())
+    finally:
+        view.end()
 
 
 @contextlib.contextmanager

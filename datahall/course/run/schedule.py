@@ -63,10 +63,10 @@ class Schedule:
         zygotes: Mapping[str, str] | None = None,
     ) -> None:
         self.items, self.folder, self.settings, self.view = items, folder, settings, view
-        self.interrupts = 0
+        self.interrupts, self.zygotes = 0, zygotes or {}
         self._stop, self._keep_results = Stop(), keep
         self._environment = environment.of_kernels(folder.scratch.path, home=home)
-        self._environment |= zygotes or {}
+        self._environment |= self.zygotes
         self._runs: dict[str, NotebookRun] = {}
 
     @property
