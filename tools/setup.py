@@ -161,9 +161,7 @@ def require_own(venv):
 
 def clear(venv):
     """Empty the folder of the environment; the lock, held by us, and the log stay."""
-    for path in venv.iterdir():
-        if path.name in (LOCK, LOG):
-            continue
+    for path in (path for path in venv.iterdir() if path.name not in (LOCK, LOG)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(str(path))
         else:

@@ -60,6 +60,7 @@ class Order:
         save: Writes what was executed so far; called every few seconds.
         warm: Whether the kernel may be forked from a warm one.
         connection: Where the kernel's connection file goes, or None for Jupyter's own place.
+        observed: Where the kernel writes what it opened, imported and started, or None.
     """
 
     notebook: NotebookNode
@@ -74,6 +75,7 @@ class Order:
     save: Callable[[], None] | None = None
     warm: bool = False
     connection: Path | None = None
+    observed: Path | None = None
 
 
 @dataclass
@@ -229,6 +231,7 @@ class _Watched:
                 started=self._kernel_started,
                 hidden=self._error_hidden,
                 warm=order.warm,
+                observed=order.observed,
                 kernel_name=order.kernel,
                 timeout=order.cell_timeout_s,
                 allow_errors=order.on_after_error,

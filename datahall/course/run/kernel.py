@@ -24,7 +24,10 @@ from datahall.course.run.processes import Meter
 START_LIMIT_S = 120  # for a kernel on a machine where many start at once
 WARM = "datahall-warm"  # the name of the provisioner that forks kernels
 ALIAS, NATIVE = "python", "python3"  # jupyter_client starts the second where the first is named
-_INSIDE = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+_INSIDE, _OBSERVING = (
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("inside.py", "observing.py")
+)
 
 
 class Client(NotebookClient):
@@ -34,6 +37,8 @@ class Client(NotebookClient):
         notebook: The notebook; its outputs are replaced.
         started: Called with the meter when the kernel runs.
         hidden: Called with cell index and error when a cell shows an error that it does not raise.
+        warm: Whether the kernel may be forked from a warm one.
+        observed: Where the kernel writes what it opened, imported and started, or None.
         **settings: nbclient's own.
     """
 
@@ -44,10 +49,12 @@ class Client(NotebookClient):
         started: Callable[[Client], None],
         hidden: Callable[[int, dict[str, Any]], None],
         warm: bool = False,
+        observed: Path | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(notebook, startup_timeout=START_LIMIT_S, **settings)
         self._started, self._hidden, self._warm = started, hidden, warm
+        self._observed = observed
         self.meter: Meter | None = None
         self.provisioner: Any = None
         self.process: Any = None
@@ -72,8 +79,13 @@ class Client(NotebookClient):
             self._started(self)
             await self.async_start_new_kernel_client()
             if is_python(str(self._spec.language)):
-                await self._run_silently(_INSIDE)
+                await self._run_silently(f"exec({_INSIDE!r}, {{}})")  # no name of ours stays
+                if self._observed is not None:
+                    target = f"TARGET = {str(self._observed)!r}\n"
+                    await self._run_silently(f"exec({target + _OBSERVING!r}, {{}})")
             yield
+            if self._observed is not None:
+                await self._run_silently("__import__('datahall_observing').finish()")
         finally:
             if self.meter is not None:
                 self.meter.stop()

@@ -59,6 +59,7 @@ def run(
     home: Path | None = None,
     pages: bool = True,
     kernel: str | None = None,
+    cache: bool = False,
     view: View | None = None,
 ) -> Results:
     """Execute notebooks and return what was found; it is also in `results.folder`.
@@ -77,6 +78,8 @@ def run(
             None.
         pages: Whether to write each executed notebook as a page too.
         kernel: The kernel for all of them; each one's own if None.
+        cache: Whether a lecture of the course that ran before, and would run the same, is given
+            back instead of executed. Not with `home` or `kernel`.
         view: Shows progress; nothing is shown if None.
 
     Returns:
@@ -97,7 +100,8 @@ def run(
     book = _Book(items, folder, settings, preset)
     try:
         with _zygotes(items) as zygotes:
-            schedule = Schedule(items, folder, settings, view, home, book.keep, zygotes)
+            cached = cache and home is None and kernel is None
+            schedule = Schedule(items, folder, settings, view, home, book.keep, zygotes, cached)
             _carry_out(schedule, view)
         return book.publish(schedule.runs)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from datahall.course import warm
 from datahall.course.run import environment, record
+from datahall.course.run.cache import PAGE, Cache, Hit, give_back
 from datahall.course.run.execute import Order, Stop, execute
 from datahall.course.run.folder import RunFolder
 from datahall.course.run.kernel import ALIAS, NATIVE
@@ -61,6 +63,7 @@ class Schedule:
         home: Path | None,
         keep: Callable[[Sequence[NotebookRun]], None] = lambda _: None,
         zygotes: Mapping[str, str] | None = None,
+        cached: bool = False,
     ) -> None:
         self.items, self.folder, self.settings, self.view = items, folder, settings, view
         self.interrupts, self.zygotes = 0, zygotes or {}
@@ -68,6 +71,9 @@ class Schedule:
         self._environment = environment.of_kernels(folder.scratch.path, home=home)
         self._environment |= self.zygotes
         self._runs: dict[str, NotebookRun] = {}
+        self._by_name = {item.name: item for item in items}
+        scratch = folder.scratch.path
+        self._cache = Cache(self._environment, scratch, scratch / "home") if cached else None
 
     @property
     def runs(self) -> tuple[NotebookRun, ...]:
@@ -148,21 +154,43 @@ class Schedule:
             self._keep(index, NotebookRun("", "", "", status=status, failure=why), executed=False)
 
     async def _execute(self, index: int) -> None:
-        """Execute one notebook and keep what was found, whatever becomes of it."""
+        """Execute one notebook, or give its earlier run back, and keep what was found."""
         item, started = self.items[index], datetime.now(UTC)
         self.view.started(item.name)
         writer = record.Writer(item.prepared, self.folder.work / _output(item.name))
+        cache = self._cache if item.entry is not None else None
         try:
-            seen = await execute(
-                self._order(index, writer), tell=self._teller(item), stop=self._stop
-            )
+            hit = cache.find(item, self._by_name) if cache else None
+            if hit is not None:
+                self._keep(index, await self._given_back(item, writer, hit))
+                return
+            order = self._order(index, writer)
+            seen = await execute(order, tell=self._teller(item), stop=self._stop)
             run = record.finish(seen, writer, started)
         except Exception as error:  # ours, not the notebook's: the others go on
             failure = Failure("runner", f"the runner failed: {type(error).__name__}: {error}")
             run = NotebookRun("", "", "", status="failed", failure=failure)
         if self.settings.pages and run.status in ("passed", "failed"):
             run = await self._with_page(item, run)
+        if cache is not None:
+            page = self.folder.work / run.html if run.html else None
+            cache.keep(item, self._by_name, run, self._observed(index), page)
         self._keep(index, run)
+
+    async def _given_back(self, item: Item, writer: record.Writer, hit: Hit) -> NotebookRun:
+        """Write the notebook of a hit, today's prose around the outputs of then."""
+        same_prose, stored = give_back(item, hit), hit.folder / PAGE
+        writer()
+        page = f"notebooks/{item.name}.html"
+        if not self.settings.pages:
+            return replace(hit.run, html=None)
+        if same_prose and stored.is_file():
+            shutil.copyfile(stored, self.folder.work / page)
+            return replace(hit.run, html=page)
+        return await self._with_page(item, hit.run)
+
+    def _observed(self, index: int) -> Path:
+        return self.folder.scratch.folder("observed") / f"{index}.json"
 
     def _teller(self, item: Item) -> Callable[[Any, int, int], None]:
         return lambda cell, done, of: self.view.cell(item.name, cell.id, done, of)
@@ -182,6 +210,7 @@ class Schedule:
             save=writer,
             warm=warm.FOLDER in self._environment,
             connection=scratch.folder("runtime") / f"kernel-{index}.json",
+            observed=self._observed(index) if self._cache and not own else None,
         )
 
     def _own(self, index: int) -> dict[str, str]:

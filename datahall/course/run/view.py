@@ -126,7 +126,8 @@ class PlainView(View):
         """Say how it ended."""
         self._told.pop(run.name, None)
         reason = f": {run.failure.line}" if run.failure else ""
-        self._line(f"{MARKS[run.status]:8} {run.name} ({format_duration(run.seconds)}){reason}")
+        took = "cached" if run.cached else format_duration(run.seconds)
+        self._line(f"{MARKS[run.status]:8} {run.name} ({took}){reason}")
 
     def note(self, text: str) -> None:
         """Say it."""
@@ -174,7 +175,7 @@ class LiveView(PlainView):
         text = Text.assemble(
             (f"{MARKS[run.status]:8}", style),
             f" {run.name} ",
-            (f"({format_duration(run.seconds)})", "dim"),
+            (f"({'cached' if run.cached else format_duration(run.seconds)})", "dim"),
             reason,
         )
         self._console.print(text, soft_wrap=True)

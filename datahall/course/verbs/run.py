@@ -64,6 +64,13 @@ def run(
             help="Where the folder of this run is made; build/ of the checkout if left out."
         ),
     ] = None,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Give back lectures that ran before and would run the same, marked as cached.",
+        ),
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json instead of a summary.")
     ] = False,
@@ -97,6 +104,7 @@ def run(
         keep_going=keep_going,
         output_dir=output_dir,
         kernel=kernel,
+        cache=cache,
         view=view.choose(sys.stderr),
     )
     with contextlib.suppress(OSError, ValueError):  # nobody listens any more: the results are there
