@@ -89,14 +89,16 @@ def clean(
         Path | None, typer.Option(help="Where the runs are; build/ of the checkout if left out.")
     ] = None,
 ) -> None:
-    """Remove the results of runs; nothing else is touched."""
-    from datahall.course.run import folder
+    """Remove the results of runs, and what the cache of runs holds; nothing else is touched."""
+    from datahall.course.run import cache, folder
     from datahall.units import format_quantity
 
     count, size = folder.clean(output_dir, keep=keep)
+    cached = cache.clean()
     print(
         f"removed {count} {'run' if count == 1 else 'runs'}, "
         f"{format_quantity(size, 'B') if size else '0 B'}"
+        + (f", and {cached} cached" if cached else "")
     )
 
 
