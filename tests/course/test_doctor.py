@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,20 @@ def test_only_what_is_bad_stops_the_course(statuses: list[str], can: bool) -> No
 )
 def test_folders_and_names_are_left_out(text: str, shown: str) -> None:
     assert doctor.anonymous(text) == shown
+
+
+def test_a_full_disk_is_bad_however_large_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("mounting a disk needs root")
+    try:
+        monkeypatch.setenv("DATAHALL_HOME", str(disk / "home"))
+        assert places.disk().status == "warning"
+        (disk / "full").write_bytes(bytes(300_000_000))
+        assert places.disk().status == "bad"
+    finally:
+        subprocess.run(["umount", disk], check=True)

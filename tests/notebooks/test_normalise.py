@@ -6,7 +6,7 @@ import os
 
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from datahall.course.notebooks import normalise
 from datahall.course.notebooks import tool as notebooks
@@ -15,6 +15,20 @@ from datahall.errors import CourseError
 
 def cell(cells: list[NotebookNode], name: str) -> NotebookNode:
     return next(cell for cell in cells if cell.id == name)
+
+
+def test_two_streams_written_in_turn_stay_two() -> None:
+    book = new_notebook(cells=[new_code_cell("1", id="turns")])
+    book.cells[0].outputs = [
+        new_output("stream", name=name, text=text)
+        for name, text in (("stdout", "a"), ("stderr", "b"), ("stdout", "c"), ("stdout", "d"))
+    ]
+    outputs = normalise.normalise(book).cells[0].outputs
+    assert [(o.name, o.text) for o in outputs] == [
+        ("stdout", "a"),
+        ("stderr", "b"),
+        ("stdout", "cd"),
+    ]
 
 
 def stream(text: str) -> NotebookNode:
