@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import html
 import math
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from datahall.units import format_duration, format_number, format_quantity
 
 RESULT_MIME = "application/vnd.datahall.result+json"
 RESULT_SCHEMA = 1
+_CLAIM = re.compile(r"C\d+\.[a-z][a-z0-9_]*")
 
 Item = TypeVar("Item")
 
@@ -35,7 +37,7 @@ def report(
         value: A number, a truth value or a short text.
         unit: Its unit; "" for a pure number.
         digits: Significant digits shown; the record keeps all.
-        claim: The id in the claims ledger that the value answers, if any.
+        claim: The claim that the value answers and the value's key there: "C03.test".
 
     Example:
         >>> report("top left output", 19)
@@ -71,7 +73,7 @@ def expect(
         equal: The only value that holds; use it for integers, texts and truth values.
         unit: The unit of value and bounds.
         digits: Significant digits of the measured value as shown.
-        claim: The id in the claims ledger that the value answers, if any.
+        claim: The claim that the value answers and the value's key there: "C03.test".
         judge: False when the bound says nothing about a run with these parameters.
         given: For which parameters the bound is meant, in words; needed with `judge`.
 
@@ -330,6 +332,11 @@ def _record(
     holds: bool | None = None,
     given: str = "",
 ) -> dict[str, Any]:
+    if claim is not None and not _CLAIM.fullmatch(claim):
+        raise ParameterError(
+            f"claim is {claim!r}. An id of the ledger, a dot and a key were expected, for example "
+            "'C03.test'."
+        )
     finite = value if not isinstance(value, float) or math.isfinite(value) else str(value)
     return {
         "schema": RESULT_SCHEMA,
