@@ -143,6 +143,14 @@ def test_a_run_of_another_time_is_refused(fields: dict[str, Any], message: str) 
         records.collect(CLAIM, runs)
 
 
+def test_while_a_measurement_runs_only_what_it_uses_may_not_change() -> None:
+    runs = [changed(run, code_sha256="0" * 64) for run in results(0.981, 0.985)]
+    before = digests.of("01_convolution")
+    assert records.collect(CLAIM, runs, before=before)["digests"] == before
+    with pytest.raises(records.NoMatchError, match="another code of the package"):
+        records.collect(CLAIM, runs, before=before | {"datahall.runtime": "0" * 16})
+
+
 def test_a_run_with_other_parameters_or_seeds_is_refused() -> None:
     with pytest.raises(records.NoMatchError, match=r"C99 needs .*'images': 20.*'images': 999"):
         records.collect(CLAIM, results(0.981, 0.985, images=999))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from datahall.course import catalogue
-from datahall.course.claims import ledger, page, records
+from datahall.course.claims import digests, ledger, page, records
 from datahall.course.claims.ledger import Claim
 from datahall.course.claims.records import Record
 from datahall.course.exits import Exit, InputError
@@ -107,11 +107,11 @@ def _measure(claims: Sequence[Claim]) -> None:
         group = [
             claim for claim in measurable if (claim.notebook, claim.preset, claim.seeds) == key
         ]
+        before = digests.of(str(group[0].notebook))
         measured = _runs(group)
         for claim in group:
-            print(
-                f"written: {records.write(claim, records.collect(claim, measured[claim.id])).name}"
-            )
+            record = records.collect(claim, measured[claim.id], before=before)
+            print(f"written: {records.write(claim, record).name}")
 
 
 def _take(claims: Sequence[Claim], found: Results, *, named: bool) -> Exit:
@@ -164,7 +164,9 @@ def _contradictions(claims: Sequence[Claim], kept: page.Records) -> Iterator[str
         before = kept[claim_id]
         assert before is not None  # noqa: S101 (the caller passes measured claims)
         verdict = claim.judge(records.runs_of(before)).verdict
-        again = claim.judge(records.runs_of(records.collect(claim, fresh))).verdict
+        now = digests.of(str(claim.notebook))  # an edit meanwhile is no contradiction
+        record = records.collect(claim, fresh, before=now)
+        again = claim.judge(records.runs_of(record)).verdict
         if again != verdict:
             yield f"{claim_id}: measured afresh it is {again}, the record says {verdict}."
 

@@ -76,12 +76,16 @@ def wanted(claim: Claim) -> list[dict[str, Any]]:
     return [given if seed is None else {**given, "seed": seed} for seed in claim.seeds or (None,)]
 
 
-def collect(claim: Claim, measured: Iterable[Results]) -> dict[str, Any]:
+def collect(
+    claim: Claim, measured: Iterable[Results], *, before: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Make the record of a claim from the runs of its notebook.
 
     Args:
         claim: A claim with a notebook.
         measured: One run for each of its seeds, in their order.
+        before: What `digests.of` its notebook was when the runs began, where that is known; a run
+            out of a file must be of exactly today's package.
 
     Raises:
         NoMatchError: A run was made with other parameters, code, data or libraries than today's.
@@ -97,7 +101,8 @@ def collect(claim: Claim, measured: Iterable[Results]) -> dict[str, Any]:
                 f"{claim.id} was not measured: {claim.notebook} did not pass ({why}). Mend the "
                 "notebook, then measure again."
             )
-        _refuse_other(claim, run, results)
+        code = results.code_sha256 == runner.code_digest() if before is None else before == today
+        _refuse_other(claim, run, results, same_code=code)
     if [run.parameters or {} for run in found] != wanted(claim):
         raise NoMatchError(
             f"{claim.id} needs {wanted(claim)}; the run had {[run.parameters for run in found]}. "
@@ -124,7 +129,7 @@ def collect(claim: Claim, measured: Iterable[Results]) -> dict[str, Any]:
     }
 
 
-def _refuse_other(claim: Claim, run: NotebookRun, results: Results) -> None:
+def _refuse_other(claim: Claim, run: NotebookRun, results: Results, *, same_code: bool) -> None:
     """Refuse a run whose preset, code, data or libraries are not today's."""
     lecture = catalogue.load().find(str(claim.notebook))[0].files()["lecture"]
     named = [key.removeprefix("data set ") for key in digests.of(str(claim.notebook))]
@@ -134,7 +139,7 @@ def _refuse_other(claim: Claim, run: NotebookRun, results: Results) -> None:
         f"preset {run.preset}, not {claim.preset}": run.preset != claim.preset,
         "another code of the notebook": run.code_sha256
         != sources.read(catalogue.repository_root() / lecture).digest,
-        "another code of the package": results.code_sha256 != runner.code_digest(),
+        "another code of the package": not same_code,
         "other data": any(
             results.data_sha256.get(name) != data[name] for name in data if name in named
         ),
