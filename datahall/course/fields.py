@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -28,7 +30,8 @@ def validated(kind: type[Kind], raw: Any, where: str) -> Kind:
         InputError: A field is missing, unknown or of the wrong type; the first such is named.
     """
     try:
-        return TypeAdapter(kind).validate_python(raw)
+        # As JSON: there a list is a tuple and a table an object, and nothing else is converted.
+        return TypeAdapter(kind).validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
         raise InputError(_sentence(error, kind, where)) from error
 
@@ -39,9 +42,13 @@ def _sentence(error: ValidationError, kind: type, where: str) -> str:
     at = f"{where}: {'.'.join(outer)}" if outer else where
     if first["type"] in ("missing", "missing_argument"):
         return f"{at} has no field {name!r}. Add it."
+    if name == "[key]":
+        *outer, name = outer
+        known = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
+        return f"{where}: {'.'.join(outer)} has an unknown field {name!r}.{_hint(name, known)}"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = () if outer else getattr(kind, "__dataclass_fields__", ())
-        return f"{at} has an unknown field {name!r}.{_hint(name, known)}"
+        fields = [] if outer else list(getattr(kind, "__dataclass_fields__", {}))
+        return f"{at} has an unknown field {name!r}.{_hint(name, fields)}"
     reason = str(first.get("ctx", {}).get("error") or first["msg"])
     said = reason if reason.endswith(".") else f"{reason.replace('Input should', 'It should')}."
     field = f": {name} is {first['input']!r}" if name else f" is {first['input']!r}"

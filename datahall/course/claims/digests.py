@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 from datahall import datasets
 from datahall.course import catalogue
@@ -54,23 +54,27 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def libraries(versions: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the versions of the libraries that compute: of this environment, or out of a run's.
-
-    Args:
-        versions: What a run recorded; this environment's own if left out.
-    """
+def libraries(versions: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of the libraries that compute, out of all that a run recorded."""
     found = {}
     for name in LIBRARIES:
-        for build in (f"{name}-cpu", name):
-            known = _installed(build) if versions is None else versions.get(build)
-            if known and name not in found:
-                found[name] = known
+        if known := versions.get(name) or versions.get(f"{name}-cpu"):
+            found[name] = known
     return found
 
 
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def unlocked(versions: Mapping[str, str]) -> list[str]:
+    """Return the libraries of a run that are not those of the lock, each with its version.
+
+    The lock may hold several versions of a library, for several Pythons.
+
+    Args:
+        versions: What a run recorded.
+    """
+    lock = (catalogue.repository_root() / "requirements.lock").read_text(encoding="utf-8")
+    locked = set(re.findall(r"(?m)^([a-z-]+)==([^ ;\\]+)", lock))
+    return [
+        f"{name} {version}"
+        for name, version in libraries(versions).items()
+        if not {(name, version), (f"{name}-cpu", version)} & locked
+    ]

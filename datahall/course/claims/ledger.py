@@ -39,10 +39,9 @@ from datahall.course.fields import STRICT, refuse_twice, validated
 Verdict = Literal["reproduced", "corrected", "refuted"]
 UNDECIDED = "undecided"
 _ARTICLES = "articles.toml"
-_LENIENT = STRICT | {"strict": False}  # TOML has lists where the ledger has tuples
 
 
-@dataclass(frozen=True, config=_LENIENT)
+@dataclass(frozen=True, config=STRICT)
 class Condition:
     """A bound on one measured value, over the runs of a claim."""
 
@@ -85,7 +84,7 @@ class Condition:
         return f"{over}{name} {' and '.join(limits)}"
 
 
-@dataclass(frozen=True, config=_LENIENT)
+@dataclass(frozen=True, config=STRICT)
 class Rule:
     """One possible verdict: what it is, why, and the conditions under which it is reached."""
 
@@ -103,7 +102,7 @@ class Judgement:
     when: tuple[Condition, ...] = ()
 
 
-@dataclass(frozen=True, config=_LENIENT)
+@dataclass(frozen=True, config=STRICT)
 class Claim:
     """One statement of an article, and how it is put to the test."""
 

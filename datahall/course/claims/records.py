@@ -72,7 +72,7 @@ def wanted(claim: Claim) -> list[dict[str, Any]]:
         InputError: There is no such notebook.
     """
     notebook = catalogue.load().find(str(claim.notebook))[0]
-    given = dict(notebook.presets.get(claim.preset, {}))
+    given = notebook.parameters(claim.preset)
     return [given if seed is None else {**given, "seed": seed} for seed in claim.seeds or (None,)]
 
 
@@ -134,7 +134,7 @@ def _refuse_other(claim: Claim, run: NotebookRun, results: Results, *, same_code
     lecture = catalogue.load().find(str(claim.notebook))[0].files()["lecture"]
     named = [key.removeprefix("data set ") for key in digests.of(str(claim.notebook))]
     data = runner.data_digests()
-    libraries = digests.libraries(results.versions)
+    other = digests.unlocked(results.versions)
     differs = {
         f"preset {run.preset}, not {claim.preset}": run.preset != claim.preset,
         "another code of the notebook": run.code_sha256
@@ -143,7 +143,7 @@ def _refuse_other(claim: Claim, run: NotebookRun, results: Results, *, same_code
         "other data": any(
             results.data_sha256.get(name) != data[name] for name in data if name in named
         ),
-        f"other libraries ({libraries})": libraries != digests.libraries(),
+        f"libraries that are not in the lock ({', '.join(other)})": bool(other),
     }
     if reasons := [reason for reason, found in differs.items() if found]:
         raise NoMatchError(
@@ -201,9 +201,7 @@ def stale(claim: Claim, record: Record) -> list[str]:
         changed.append("the notebook or preset that measures it")
     elif [run["parameters"] for run in record["runs"]] != wanted(claim):
         changed.append("the parameters or seeds")
-    before, today = digests.libraries(record["versions"]), digests.libraries()
-    changed += [f"{name} ({before.get(name)})" for name in today if today[name] != before.get(name)]
-    return changed
+    return changed + [f"{name} in the lock" for name in digests.unlocked(record["versions"])]
 
 
 def machine_line(record: Record) -> str:

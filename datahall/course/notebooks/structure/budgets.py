@@ -34,7 +34,7 @@ def is_within_budget(subject: Subject) -> Iterator[Finding]:
     counts = lecture_counts(subject) if subject.kind == "lecture" else lab_counts(subject)
     for what, (low, high) in (LECTURE if subject.kind == "lecture" else LAB).items():
         if not (0 if subject.is_first else low) <= counts[what] <= high:
-            fails = counts[what] > TOLERANCE * high and "budget" not in subject.row
+            fails = counts[what] > TOLERANCE * high and not (subject.row and subject.row.budget)
             yield Finding(f"it has {counts[what]:g} {what}. Expected {low} to {high}.", fails=fails)
 
 
@@ -46,7 +46,7 @@ def cells_are_short(subject: Subject) -> Iterator[Finding]:
         lines = code_lines(cell)
         limit = CLASS_LINES if re.search(r"(?m)^class ", cell.source) else CELL_LINES
         if lines > limit:
-            fails = lines > TOLERANCE * limit and "budget" not in subject.row
+            fails = lines > TOLERANCE * limit and not (subject.row and subject.row.budget)
             yield Finding(
                 f"it has {lines} lines of code. Expected at most {limit}.", cell.id, fails
             )

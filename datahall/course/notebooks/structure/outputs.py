@@ -101,8 +101,8 @@ def outputs_are_compared(subject: Subject) -> Iterator[Finding]:
         return
     plain = [cell for cell in subject.code if "widget" not in tags(cell)]
     ignored = [cell.id for cell in plain if _is_ignored(cell)]
-    cost = {"cost", "fast"} & set(subject.path.stem.split("_"))
-    limit = IGNORED_SHARE_OF_COST if cost else IGNORED_SHARE
+    about_cost = subject.row is not None and subject.row.about_cost
+    limit = IGNORED_SHARE_OF_COST if about_cost else IGNORED_SHARE
     if len(ignored) > limit * len(plain):
         yield Finding(
             f"{len(ignored)} of {len(plain)} code cells hide their output from nbval "

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from datahall.course import catalogue
 from datahall.course.notebooks.structure.subject import Finding, Rule, Subject
 
 HEADING = re.compile(r"^(#{1,6})\s+\S", re.MULTILINE)
@@ -60,7 +61,24 @@ def is_without_emoji(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"it holds an emoji ({found[0]}). Use words.", cell.id)
 
 
+def title_states_needs(subject: Subject) -> Iterator[Finding]:
+    """A lecture's title links what it needs, and that is what `course.toml` says."""
+    row = subject.row
+    if subject.kind != "lecture" or subject.is_first or row is None or "title" not in subject.by_id:
+        return
+    course = catalogue.load()
+    first = [course.module(need).notebooks[0].stem for need in course.module(row.module).needs]
+    wanted = list(row.needs or first)
+    line = re.search(r"\bneeds (.*)", subject.by_id["title"].source.rpartition("minutes")[2])
+    said = line[1].split(" · ")[0] if line else ""
+    linked = [Path(target).stem for target in LINK.findall(said)]
+    if linked != wanted or (not wanted and said != "nothing before it"):
+        needs = ", ".join(wanted) or "nothing before it"
+        yield Finding(f"the title says 'needs {said}'; course.toml says: {needs}.", "title")
+
+
 RULES: tuple[Rule, ...] = (
+    title_states_needs,
     headings_in_order,
     pictures_have_alt_text,
     links_lead_somewhere,
