@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def test_an_unpacked_file_that_was_changed_is_unpacked_anew(home: Path) -> None:
     file = datasets.path("mnist", "train-labels-idx1-ubyte")
     good = file.read_bytes()
     file.write_bytes(good[:-10])
+    assert datasets.path("mnist", "train-labels-idx1-ubyte").read_bytes() == good
+
+
+def test_a_changed_file_of_the_same_size_is_not_trusted(home: Path) -> None:
+    """Size and place alone say nothing; the time of change is part of the stamp."""
+    file = datasets.path("mnist", "train-labels-idx1-ubyte")
+    good = file.read_bytes()
+    with file.open("r+b") as opened:  # in place: same size, same inode
+        opened.seek(1000)
+        opened.write(bytes([good[1000] ^ 1]))
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
     assert datasets.path("mnist", "train-labels-idx1-ubyte").read_bytes() == good
 
 
