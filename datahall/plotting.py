@@ -24,8 +24,8 @@ from datahall.errors import CourseError, ParameterError
 
 DPI = 80
 
-# Okabe and Ito (2008), "Color universal design": told apart without colour vision, and in this
-# order also by lightness.
+# Okabe and Ito (2008), "Color universal design": told apart by readers with any colour vision; the
+# first three also by lightness alone. Lines that need more than three differ in dash as well.
 COLORS = {
     "blue": "#0072B2",
     "orange": "#E69F00",

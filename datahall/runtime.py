@@ -2,7 +2,8 @@
 
 Read `start` first (every notebook calls it), then `measure`, then `peak`. TensorFlow is never
 imported here: what it reads from the environment is set before it is imported, and it is seeded
-right after, by an import hook.
+right after, by an import hook. In a warm kernel it is imported already, but has not computed: what
+it reads is read when it first computes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from threadpoolctl import threadpool_limits
 
 from datahall import guard, state
 from datahall.errors import DataError, ParameterError
@@ -47,28 +49,32 @@ def start(
     threads: int | None = None,
     deterministic: bool = True,
 ) -> None:
-    """Make the rest of this notebook repeatable, and quiet. Call it before TensorFlow is imported.
+    """Make the rest of this notebook repeatable, and quiet. Call it before TensorFlow computes.
 
     Sets the log level, the number of threads and determinism in the environment, seeds `random` and
-    NumPy, and sees to it that TensorFlow and Keras are seeded when they are imported. Figures show
-    their description. Prints nothing.
+    NumPy, and sees to it that TensorFlow and Keras are seeded: now if they are imported, else when
+    they are. Figures show their description. Prints nothing.
 
     Args:
         seed: The seed of every random generator, from 0 to 2**32 - 1.
         devices: How many logical CPU devices TensorFlow shall see; None leaves its one.
-        threads: Threads for one operation; None lets TensorFlow use every core.
+        threads: Threads for one operation, NumPy's included; None lets each use every core.
         deterministic: Refuse operations whose result depends on the order of threads.
 
     Raises:
-        ParameterError: The seed, devices or threads are out of range, or TensorFlow is already
-            there and `devices` asked for.
+        ParameterError: The seed, devices or threads are out of range, or TensorFlow has computed
+            and has another number of `devices`.
     """
     _check_start(seed, devices, threads)
+    if devices is not None and "tensorflow" in sys.modules:
+        _set_devices(devices)
+        devices = None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ["TF_DETERMINISTIC_OPS"] = "1" if deterministic else "0"
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+        threadpool_limits(threads)  # NumPy read the variable when it was imported
     random.seed(seed)
     np.random.seed(seed)
     _SeedOnImport.settings = (seed, devices)
@@ -95,11 +101,23 @@ def _check_start(seed: int, devices: int | None, threads: int | None) -> None:
                 f"{name} is {value!r}. A whole number of at least 1, or None, was expected. Leave "
                 "it out to use all."
             )
-    if devices is not None and "tensorflow" in sys.modules:
-        raise ParameterError(
-            f"devices is {devices}, but TensorFlow is already imported and its devices are fixed. "
-            "Restart the kernel and call runtime.start before the first import of TensorFlow."
+
+
+def _set_devices(devices: int) -> None:
+    """Split TensorFlow's CPU, which must have computed nothing yet."""
+    config = sys.modules["tensorflow"].config
+    try:
+        config.set_logical_device_configuration(
+            config.list_physical_devices("CPU")[0],
+            [config.LogicalDeviceConfiguration()] * devices,
         )
+    except RuntimeError as error:
+        now = len(config.list_logical_devices("CPU"))
+        if now != devices:
+            raise ParameterError(
+                f"devices is {devices}, but TensorFlow has computed with {now} already and keeps "
+                "them. Restart the kernel and call runtime.start before anything is computed."
+            ) from error
 
 
 class _SeedOnImport(importlib.abc.MetaPathFinder):
@@ -125,16 +143,28 @@ class _SeedOnImport(importlib.abc.MetaPathFinder):
         load = spec.loader.exec_module
 
         def load_and_seed(module: ModuleType) -> None:
-            self.loading.add(fullname)
-            try:
-                with _without_greetings():
-                    load(module)
-            finally:
-                self.loading.discard(fullname)
-            _seed_frameworks()
+            with _streams_kept():
+                self.loading.add(fullname)
+                try:
+                    with _without_greetings():
+                        load(module)
+                finally:
+                    self.loading.discard(fullname)
+                _seed_frameworks()
 
         spec.loader.exec_module = load_and_seed  # type: ignore[method-assign]
         return spec
+
+
+@contextlib.contextmanager
+def _streams_kept() -> Iterator[None]:
+    """Keep the generators of Python and NumPy where they are: an import must not move them."""
+    kept = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
 
 
 @contextlib.contextmanager
@@ -168,11 +198,7 @@ def _seed_frameworks() -> None:
     tensorflow, keras = sys.modules.get("tensorflow"), sys.modules.get("keras")
     if tensorflow is not None:
         if devices is not None:
-            config = tensorflow.config
-            config.set_logical_device_configuration(
-                config.list_physical_devices("CPU")[0],
-                [config.LogicalDeviceConfiguration()] * devices,
-            )
+            _set_devices(devices)
             _SeedOnImport.settings = (seed, None)
         tensorflow.random.set_seed(seed)
     if keras is not None:

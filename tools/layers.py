@@ -56,6 +56,12 @@ TEST = (
         ((*PYTEST, *TWO, "--dist", "loadfile", "tests/course"),),  # a file shares its runs
     ),
     Layer(
+        "warm",
+        "kernels forked from a zygote: like cold ones, gone with their owner",
+        1.0,
+        ((*PYTEST, *TWO, "--dist", "loadfile", "tests/warm"),),  # a file shares its zygotes
+    ),
+    Layer(
         "repository",
         "set-up and its failures, lock, rules, links, README",
         1.3,

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from datahall.convolution import cost
 from datahall.convolution.core import Array
 from datahall.errors import ShapeError
-from datahall.plotting import COLORS, INK, MUTED, describe, figure
+from datahall.plotting import COLORS, GRID, INK, MUTED, describe, figure
 from datahall.units import format_quantity
 
 PLAIN = FuncFormatter(lambda value, _: f"{value:,g}")
@@ -20,6 +20,8 @@ PLAIN = FuncFormatter(lambda value, _: f"{value:,g}")
 
 def ladder(measured_s: Mapping[str, float], model_s: Mapping[str, float]) -> Figure:
     """Show how many times faster than the first rung each rung is, measured and modelled.
+
+    Dots, not bars: on a logarithmic axis, which has no zero, the length of a bar means nothing.
 
     Args:
         measured_s: Seconds by rung, the slowest first.
@@ -32,7 +34,8 @@ def ladder(measured_s: Mapping[str, float], model_s: Mapping[str, float]) -> Fig
     words = []
     for row, name in enumerate(names):
         gain = slowest / measured_s[name]
-        axis.barh(row, gain - 0.5, left=0.5, height=0.55, color=COLORS["sky"])
+        axis.axhline(row, color=GRID, linewidth=1, zorder=0)
+        axis.plot(gain, row, "o", color=COLORS["blue"], markersize=9)
         text = f"{gain:,.0f} ×"
         words.append(f"{name}: {gain:,.0f} times the first rung's speed")
         if name in model_s:
@@ -45,7 +48,7 @@ def ladder(measured_s: Mapping[str, float], model_s: Mapping[str, float]) -> Fig
     axis.set_xlim(0.5, None)
     axis.set_yticks(range(len(names)), names)
     axis.tick_params(axis="y", length=0, labelcolor=INK)
-    axis.invert_yaxis()
+    axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_xlabel("speed, as a multiple of the first rung (logarithmic)")
     axis.xaxis.set_major_formatter(PLAIN)
     return describe(made, "; ".join(words) + ".")

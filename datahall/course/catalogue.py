@@ -8,7 +8,8 @@ file name. The fields of `course.toml`:
   tables.
 - `[[module.notebook]]`: `stem`, `title`, `needs` (stems), `lab`, `presets.<name>.<parameter>`,
   `budget` (why a budget of the style is exceeded), `about_cost` (more of its outputs may be left
-  out of the comparison: they are times).
+  out of the comparison: they are times), `kernel` and `lab_kernel` (which libraries a warm kernel
+  has imported: `tensorflow`, `plain` for none of TensorFlow, or `cold`).
 
 Needs name what stands before. What a machine writes is elsewhere: `measured.json` holds the seconds
 of each classroom run, by stem, written by `make docs`.
@@ -36,7 +37,9 @@ from datahall.course.fields import STRICT, refuse_twice, validated
 
 Preset = Literal["smoke", "classroom", "full"]
 Seconds = Annotated[float, Field(ge=0)]
+Kernel = Literal["tensorflow", "plain", "cold"]
 PRESETS: tuple[str, ...] = get_args(Preset)
+KERNELS: tuple[str, ...] = get_args(Kernel)
 MEASURED = "measured.json"
 
 
@@ -54,6 +57,8 @@ class Notebook:
         budget: Why it exceeds a budget of the style; "" if it does not.
         about_cost: Whether many of its outputs are times.
         run_s: Measured seconds of the classroom run, or None before the first measurement.
+        kernel: What its kernel may be forked from: one of `KERNELS`.
+        lab_kernel: The same for its lab and solution.
     """
 
     stem: str
@@ -65,6 +70,8 @@ class Notebook:
     budget: str = ""
     about_cost: bool = False
     run_s: Seconds | None = None
+    kernel: Kernel = "tensorflow"
+    lab_kernel: Kernel = "tensorflow"
 
     @property
     def solution(self) -> str | None:

@@ -26,8 +26,8 @@ __all__ = [
     "difference_error",
     "epsilon",
     "paths",
-    "predictions",
     "race",
+    "residuals",
     "schedule",
     "shapes",
 ]
@@ -291,21 +291,35 @@ def conditioning(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return describe(fig, f"Steps of gradient descent, measured of predicted. {'; '.join(said)}.")
 
 
-def predictions(actual: ArrayLike, predicted: ArrayLike) -> Figure:
-    """Draw predicted over actual prices, in thousands of dollars."""
-    actual, predicted = np.asarray(actual) / 1e3, np.asarray(predicted) / 1e3
-    fig, axes = figure(4.8, 3.2)
-    axes.plot(actual, predicted, ".", color=COLORS["blue"], markersize=3)
-    top = max(actual.max(), predicted.max())
-    axes.plot([0, top], [0, top], "--", color=MUTED, linewidth=1)
-    axes.set(xlabel="price paid, $1,000", ylabel="predicted, $1,000")
-    off = np.abs(actual - predicted)
-    dear = actual > 400
+def residuals(actual: ArrayLike, predicted: ArrayLike, *, groups: int = 5) -> Figure:
+    """Draw paid minus predicted prices over the prediction, and their mean in groups of houses.
+
+    Grouped by what was paid, every model looks wrong: the highest prices lie above their
+    prediction. Grouped by the prediction, the mean of a right model is near zero in each group.
+
+    Args:
+        actual: Prices paid, (houses,), in dollars.
+        predicted: Prices predicted, (houses,), in dollars.
+        groups: Groups of equal size, from the lowest predictions to the highest.
+    """
+    predicted = np.asarray(predicted) / 1e3
+    off = np.asarray(actual) / 1e3 - predicted
+    fig, axes = figure(5.6, 3.2)
+    axes.plot(predicted, off, ".", color=COLORS["sky"], markersize=3, label="one house")
+    axes.axhline(0, color=MUTED, linestyle="--", linewidth=1)
+    said = []
+    for group in np.array_split(predicted.argsort(kind="stable"), groups):
+        mean, ends = off[group].mean(), predicted[group][[0, -1]]
+        axes.plot(ends, [mean, mean], color=COLORS["red"], linewidth=2.5)
+        said.append(f"{mean:+.1f}")
+    axes.plot([], [], color=COLORS["red"], linewidth=2.5, label="mean of a group")
+    axes.set(xlabel="predicted, $1,000", ylabel="paid − predicted, $1,000")
+    axes.legend(fontsize=8)
     return describe(
         fig,
-        f"Predicted over paid prices of {len(actual)} houses. Half are off by less than "
-        f"${np.median(off):.0f},000. Of the {dear.sum()} above $400,000, "
-        f"{(predicted < actual)[dear].sum()} are predicted too low.",
+        f"Paid minus predicted prices of {len(off)} houses, over the prediction. Half are off by "
+        f"less than ${np.median(np.abs(off)):.0f},000. Means in {groups} groups, from the lowest "
+        f"predictions up, in $1,000: {'; '.join(said)}.",
     )
 
 

@@ -7,6 +7,7 @@ in `optimizers`, `losses` and `regression`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from datahall.optimization.optimizers import Adam
 __all__ = [
     "AdamOfA2",
     "AdamOfA3",
+    "ProgramRun",
     "cross_entropy_of_a4",
     "program_of_a2",
     "squared_error_gradient_of_a5",
@@ -93,9 +95,21 @@ def squared_error_gradient_of_a5(columns: Array, targets: Array, weights: Array)
     return columns.T @ (targets - columns @ weights) / len(targets)
 
 
+class ProgramRun(NamedTuple):
+    """What a training did, update by update; both arrays are (updates + 1,).
+
+    Attributes:
+        accuracy: Share of the samples that are read rightly.
+        moved: Largest distance of a parameter from its first value.
+    """
+
+    accuracy: Array
+    moved: Array
+
+
 def program_of_a2(
     points: Array, targets: Array, *, updates: int, rate: float = 0.001, seed: int = 0
-) -> Array:
+) -> ProgramRun:
     """Claim C14: train a 2-5-2 ReLU network with Adam, an L2 penalty of 0.01 and batches of ten.
 
     Args:
@@ -106,11 +120,12 @@ def program_of_a2(
         seed: Of the first weights and the order of the samples.
 
     Returns:
-        (updates + 1,): the accuracy on the samples before the first and after each update.
+        What it reached and how far its parameters moved, before the first and after each update.
     """
     rng = np.random.default_rng(seed)
     net = network.new_network(seed=seed)
-    optimizer, parameters = Adam(rate), network.flatten(net)
+    optimizer, start = Adam(rate), network.flatten(net)
+    parameters, moved = start, [0.0]
     is_weight = np.concatenate([np.full(a.size, a.ndim == 2) for a in net.arrays])
     accuracy = [_accuracy(net, points, targets)]
     batches: list[Array] = []
@@ -125,7 +140,8 @@ def program_of_a2(
         parameters = optimizer.step(parameters, gradient)
         net = network.unflatten(parameters, net)
         accuracy.append(_accuracy(net, points, targets))
-    return np.array(accuracy)
+        moved.append(float(np.abs(parameters - start).max()))
+    return ProgramRun(np.array(accuracy), np.array(moved))
 
 
 def _accuracy(net: network.Network, points: Array, targets: Array) -> float:

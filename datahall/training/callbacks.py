@@ -46,7 +46,9 @@ def shift(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
 class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
     """End training when the validation loss no longer improves, and keep the best weights.
 
-    Keras' own `EarlyStopping(patience=…, restore_best_weights=True)` does the same.
+    Keras' own `EarlyStopping(patience=…, restore_best_weights=True)` does the same. A loss that is
+    not a number is no new best; where no epoch has a best, the last weights stay. A stop that
+    another callback asked for stays asked for.
 
     Args:
         patience: Epochs in a row without a new best after which training stops.
@@ -74,7 +76,7 @@ class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
             self.best, self.waited, self.weights = loss, 0, self.model.get_weights()
         else:
             self.waited += 1
-            self.model.stop_training = self.waited >= self.patience
+            self.model.stop_training |= self.waited >= self.patience
 
     def on_train_end(self, logs: Any = None) -> None:
         """Put the best weights back."""

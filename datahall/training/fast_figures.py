@@ -1,4 +1,4 @@
-"""Pictures of lecture "Forty times faster": the ladder of ideas, down to the floor."""
+"""Pictures of lecture 03_training_fast: the ladder of ideas, down to the floor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from datahall.errors import ShapeError
 
 
 def ladder(ideas: Sequence[str], seconds: Sequence[float], *, floor_s: float) -> Figure:
-    """Draw the training time of each rung as a bar, and the floor that arithmetic sets.
+    """Draw the training time of each rung as a dot, and the floor that arithmetic sets.
+
+    Dots, not bars: on a logarithmic axis, which has no zero, the length of a bar means nothing.
 
     Args:
         ideas: What each rung adds, the first one first.
@@ -28,12 +30,15 @@ def ladder(ideas: Sequence[str], seconds: Sequence[float], *, floor_s: float) ->
         )
     fig, axes = plotting.figure(6.4, 0.42 * len(ideas) + 0.8)
     places = range(len(ideas))
-    axes.barh(places, seconds, color=plotting.COLORS["blue"], height=0.6)
+    for place in places:
+        axes.axhline(place, color=plotting.GRID, linewidth=1, zorder=0)
+    axes.plot(seconds, places, "o", color=plotting.COLORS["blue"], markersize=9)
     axes.axvline(floor_s, color=plotting.COLORS["orange"], linestyle="--", label="floor")
+    beside = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
     for place, value in zip(places, seconds, strict=True):
-        axes.text(value * 1.08, place, f"{value:.2g} s", va="center", fontsize=9)
+        axes.annotate(f"{value:.3g} s", (value, place), **beside)
     axes.set_yticks(list(places), list(ideas))
-    axes.invert_yaxis()
+    axes.set_ylim(len(ideas) - 0.5, -0.5)
     axes.set_xscale("log")
     axes.set_xlim(floor_s / 2, max(seconds) * 4)
     axes.set_xlabel("training time, s (logarithmic)")

@@ -70,7 +70,7 @@ ABLATION = (
     Rung("side by side: two threads an operation", replace(TO_98, halves=1)),
     Rung("the crop: 28 × 28 pixels", replace(TO_98, crop=0), threads=1),
     Rung("the small network: that of C03", replace(TO_98, layers=ARTICLE), threads=1),
-    Rung("one cycle: a constant 0.001", replace(TO_98, warmup=0.0, peak_rate=0.001), threads=1),
+    Rung("one cycle: a constant 0.014", replace(TO_98, warmup=0.0), threads=1),
     Rung("the high rate: a peak of 0.004", replace(TO_98, peak_rate=0.004), threads=1),
     Rung("quick averages: β 0.9, 0.999", replace(TO_98, beta_1=0.9, beta_2=0.999), threads=1),
     Rung("label smoothing", replace(TO_98, smoothing=0.0), threads=1),

@@ -1,7 +1,7 @@
 """What is trained, and how: a network as a few layers, and the numbers of its training.
 
 Reading order: `Conv`, `Pool`, `Dense` (a network is a tuple of them), `Recipe`, `TO_98` and `TO_99`
-(the two recipes of lecture "Forty times faster"), `weights_of` and `operations` (what a step must
+(the two recipes of lecture 03_training_fast), `weights_of` and `operations` (what a step must
 cost), `one_cycle`, `order` and `shifts` (rate and images of each step). `fast` trains a recipe.
 Nothing here needs TensorFlow.
 """

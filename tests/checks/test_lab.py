@@ -113,10 +113,34 @@ def test_the_verb_becomes_the_server_and_has_made_the_copy(tmp_path):
     assert copy.is_file() and model["content"]["metadata"]["datahall"]["sha256"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+def test_kernels_of_jupyterlab_are_forked_and_end_with_the_server_even_when_it_is_killed(tmp_path):
+    port = free_port()
+    line = [sys.executable, "-m", "datahall.course.cli", "lab", "--no-browser", "--port", str(port)]
+    environment = os.environ | {"DATAHALL_WORK": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environment.pop("PYTHONPATH", None)
+    with serving(line, environment, tmp_path, port) as server:
+        specs = ask(port, "/api/kernelspecs")["kernelspecs"]
+        assert specs["datahall-warm"]["spec"]["display_name"] == "Datahall (warm)"
+        for kernel, path in (("python3", "labs/01_convolution_lab.ipynb"), ("datahall-warm", "x")):
+            session = {"path": path, "name": path, "type": "notebook", "kernel": {"name": kernel}}
+            ask(port, "/api/sessions", method="POST", body=session)
+        tree = psutil.Process(server.pid).children(recursive=True)
+        zygotes = [process for process in tree if process.parent().pid == server.pid]
+        assert len(tree) == 3 and len(zygotes) == 1, [process.cmdline() for process in tree]
+        assert "plain" in zygotes[0].cmdline()
+        server.kill()
+        gone, left = psutil.wait_procs(tree, timeout=5)
+        assert len(gone) == 3 and not left
+    assert not list(tmp_path.glob("datahall-warm-*"))
+
+
 def test_the_server_keeps_bytecode_and_asks_for_no_news(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/mine")
+    monkeypatch.setenv("JUPYTER_PATH", "/mine, too")
     environment = lab.surroundings(Desk(tmp_path, tmp_path / "work"))
+    assert environment["JUPYTER_PATH"].split(os.pathsep)[1] == "/mine, too"
     assert "PYTHONDONTWRITEBYTECODE" not in environment and "DATAHALL_HEADLESS" not in environment
     first, second = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
     assert (Path(first) / "labconfig" / "default_setting_overrides.json").is_file()

@@ -67,6 +67,9 @@ def test_filtered_names_the_strongest_answer() -> None:
 def test_the_ladder_puts_measured_and_model_side_by_side() -> None:
     made = cost_figures.ladder({"slow": 2.0, "fast": 0.5}, {"slow": 1.0, "fast": 0.1})
     assert "fast: 4 times the first rung's speed, 10 by the model" in plotting.description(made)
+    assert not made.axes[0].patches  # no bars: a logarithmic axis has no zero
+    dots = [line.get_xdata()[0] for line in made.axes[0].lines if line.get_marker() == "o"]
+    assert dots == [1.0, 4.0]
 
 
 def test_the_roofline_names_each_layers_limit_and_share() -> None:

@@ -78,9 +78,15 @@ def test_the_conditioning_figure_lists_measured_and_predicted():
     assert "scaled: 35 steps of 42" in description(figures.conditioning([row]))
 
 
-def test_the_price_figure_counts_dear_houses_below_the_line():
-    figure = figures.predictions([100e3, 500e3, 450e3], [110e3, 400e3, 460e3])
-    assert "Of the 2 above $400,000, 1 are predicted too low" in description(figure)
+def test_the_residual_figure_tells_the_mean_of_each_group_of_predictions():
+    predicted = np.array([300e3, 100e3, 110e3, 310e3])
+    off = np.array([20e3, -10e3, 50e3, -40e3])
+    figure = figures.residuals(predicted + off, predicted, groups=2)
+    text = description(figure)
+    assert "Means in 2 groups, from the lowest predictions up, in $1,000: +20.0; -10.0." in text
+    assert "Half are off by less than $30,000" in text
+    means = [line.get_ydata().tolist() for line in figure.axes[0].lines if line.get_linewidth() > 2]
+    assert means[:2] == [[20, 20], [-10, -10]]
 
 
 def test_the_accuracy_figure_reads_the_marked_update():
@@ -117,11 +123,13 @@ def test_the_cross_entropy_panel_redraws_and_resets():
     assert panel.text == first
 
 
-def test_the_program_of_a2_moves_no_weight_by_more_than_its_budget_and_learns_in_the_end():
+def test_the_program_of_a2_barely_moves_in_its_hundred_updates_and_learns_in_the_end():
     points, targets = network.two_halves(100, seed=0)
-    accuracy = printed.program_of_a2(points, targets, updates=1000, seed=0)
-    assert accuracy.shape == (1001,)
-    assert accuracy[100] < 0.8 < 0.95 < accuracy[-1]
+    run = printed.program_of_a2(points, targets, updates=1000, seed=0)
+    assert run.accuracy.shape == run.moved.shape == (1001,)
+    assert run.accuracy[100] < 0.8 < 0.95 < run.accuracy[-1]
+    assert run.moved[0] == 0 and run.moved[1] == pytest.approx(0.001, rel=1e-3)
+    assert 0.05 < run.moved[100] < 0.15 < run.moved[-1]
 
 
 def test_a_line_divides_the_two_halves():

@@ -4,7 +4,7 @@ import pytest
 
 from datahall.errors import ParameterError
 from datahall.optimization import network as net
-from datahall.optimization import optimizers, printed, schedules
+from datahall.optimization import optimizers, printed, schedules, surfaces
 
 STEPS = 100
 LIKE = net.new_network(seed=0)
@@ -68,12 +68,85 @@ def test_epsilon_matters_only_where_slopes_are_small(kind):
     assert abs(first(small, "keras")) < 0.5 * abs(first(small, "paper"))
 
 
-def test_the_paper_s_form_with_a_translated_epsilon_is_the_form_of_keras():
-    translated = optimizers.epsilon_in_paper(1e-7, step=1)
-    ours = optimizers.Adam(0.001, epsilon=translated, epsilon_place="paper")
-    keras_form = optimizers.Adam(0.001, epsilon=1e-7)
-    tiny = np.array([1e-6])
-    assert ours.step(np.zeros(1), tiny) == pytest.approx(keras_form.step(np.zeros(1), tiny))
+@pytest.mark.parametrize("step", [1, 2, 30])
+def test_the_paper_s_form_with_a_translated_epsilon_steps_as_keras_itself_does(step):
+    tiny, epsilon = np.array([1e-6]), 1e-7
+    variable = keras.Variable(np.zeros(1), dtype="float64")
+    theirs = keras.optimizers.Adam(0.001, epsilon=epsilon, **EXACT_BETAS)
+    for _ in range(step):
+        before = variable.numpy().copy()
+        theirs.apply([tiny], [variable])
+    beta_2 = EXACT_BETAS["beta_2"]
+    mean_square = (1 - beta_2**step) * tiny**2  # of so many equal gradients
+    translated = optimizers.epsilon_in_paper(epsilon, step=step, beta_2=beta_2)
+    hats = {"mean_hat": tiny, "mean_square_hat": mean_square / (1 - beta_2**step)}
+
+    def by_the_paper(added):
+        return -0.001 * hats["mean_hat"] / (np.sqrt(hats["mean_square_hat"]) + added)
+
+    moved = variable.numpy() - before
+    assert moved == pytest.approx(by_the_paper(translated), rel=1e-6)
+    assert abs(by_the_paper(epsilon)) > 1.3 * abs(moved)  # untranslated, ε does something else
+
+
+def test_the_place_of_epsilon_matters_less_and_less():
+    path = optimizers.descend(
+        lambda _: np.array([1e-6]), np.zeros(1), optimizers.Adam(1.0), steps=1000
+    )
+    shares = -np.diff(path[:, 0])
+    assert shares[0] == pytest.approx(1 / (1 + 0.1 / np.sqrt(0.001)), rel=1e-6)
+    assert (np.diff(shares) > 0).all() and shares[999] == pytest.approx(0.888, abs=0.001)
+
+
+def test_rmsprop_wins_on_the_bowl_by_its_uncorrected_first_step():
+    bowl, ends, first = surfaces.bowl(), {}, {}
+    runners = {
+        "raced": optimizers.RMSProp(0.3, decay=0.99),
+        "corrected": optimizers.Adam(0.3, beta_1=0.0, beta_2=0.99),
+        "decay of Keras": optimizers.RMSProp(0.3),
+        "momentum": optimizers.SGD(0.09, momentum=0.8),
+        "Adam": optimizers.Adam(0.3, beta_2=0.99),
+    }
+    for name, runner in runners.items():
+        path = optimizers.descend(bowl.gradient, bowl.start, runner, steps=40)
+        first[name], ends[name] = np.abs(path[1] - path[0]), bowl.value(path[-1])
+    assert first["raced"] == pytest.approx([3.0, 3.0], rel=1e-3)
+    assert first["corrected"] == pytest.approx([0.3, 0.3], rel=1e-3)
+    order = sorted(ends, key=ends.__getitem__)
+    assert order == ["raced", "momentum", "decay of Keras", "Adam", "corrected"]
+
+
+def test_a_turned_bowl_turns_the_path_of_momentum_and_not_that_of_adam():
+    bowl = surfaces.bowl()
+    turn = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
+
+    def apart(make):
+        straight = optimizers.descend(bowl.gradient, bowl.start, make(), steps=20)
+        turned = optimizers.descend(
+            lambda p: turn @ bowl.gradient(turn.T @ p), turn @ bowl.start, make(), steps=20
+        )
+        return np.abs(turned - straight @ turn.T).max()
+
+    assert apart(lambda: optimizers.SGD(0.09, momentum=0.8)) < 1e-9
+    assert apart(lambda: optimizers.Adam(0.3)) > 0.1
+
+
+@pytest.mark.parametrize("kind", [keras.optimizers.SGD, keras.optimizers.Adam])
+def test_weight_decay_in_keras_shrinks_the_weight_itself(kind):
+    variable = keras.Variable(np.array([2.0, 2.0]), dtype="float64")
+    optimizer, gradient = kind(0.01, weight_decay=0.1), np.array([0.0, 5.0])
+    plain = keras.Variable(np.array([2.0, 2.0]), dtype="float64")
+    optimizer.apply([gradient], [variable])
+    kind(0.01).apply([gradient], [plain])
+    assert plain.numpy() - variable.numpy() == pytest.approx([0.002, 0.002], rel=1e-6)
+
+
+def test_the_rate_is_no_bound_on_adam_s_step():
+    gradients = iter(1.11 ** np.arange(100))
+    path = optimizers.descend(
+        lambda _: np.array(next(gradients)), np.array(0.0), optimizers.Adam(0.001), steps=100
+    )
+    assert -path[-1] > 1.5 * 100 * 0.001
 
 
 def test_epsilon_in_paper_refuses_step_zero():

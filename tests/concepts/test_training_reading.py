@@ -3,8 +3,10 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import keras
+import nbformat
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from datahall.errors import ParameterError, ShapeError
 from datahall.training import callbacks, core, figures, metrics, reading, widgets
 
 GENERATOR = np.random.default_rng(1)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +194,40 @@ def test_stop_early_does_what_keras_does():
     ours = run(callbacks.StopEarly(patience=3))
     theirs = run(keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True))
     assert ours == theirs and ours[0] < 30
+
+
+def solution_of_03_5():
+    """The answer of exercise 03.5 as the solution notebook has it."""
+    notebook = nbformat.read(ROOT / "solutions" / "03_training_solution.ipynb", 4)
+    source = next(cell.source for cell in notebook.cells if cell.id == "exercise-03-5")
+    names = {"keras": keras}
+    exec(source, names)  # noqa: S102 (our own solution)
+    return names["StopEarly"]
+
+
+@pytest.mark.parametrize("kind", [callbacks.StopEarly, solution_of_03_5()])
+def test_a_loss_that_is_no_number_stops_training_and_leaves_the_last_weights(kind):
+    model, stop = core.dense_network(2), kind(patience=2)
+    model.stop_training = False
+    stop.set_model(model)
+    before = model.get_weights()
+    for epoch in range(2):
+        assert not model.stop_training
+        stop.on_epoch_end(epoch, {"val_loss": float("nan")})
+    assert model.stop_training
+    stop.on_train_end()
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("kind", [callbacks.StopEarly, solution_of_03_5()])
+def test_a_stop_that_another_callback_asked_for_stays(kind):
+    model, stop = core.dense_network(2), kind(patience=3)
+    stop.set_model(model)
+    for loss in (1.0, 2.0):  # a new best, then none
+        model.stop_training = True
+        stop.on_epoch_end(0, {"val_loss": loss})
+        assert model.stop_training
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Searches and number formats: what is tried, what is kept, what is measured."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -38,6 +40,20 @@ def test_a_search_keeps_the_trial_that_validates_best():
     assert all(trial.seconds > 0 for trial in trials)
 
 
+def test_what_is_kept_is_judged_on_the_validation_images_not_on_the_training_images():
+    settings = [{"rate": 1e-7, "hidden": 32}, {"rate": 0.01, "hidden": 32}]
+    training, options = (IMAGES[:90], LABELS[:90]), {"epochs": 8, "batch": 10}
+    (idle,) = search.run(settings[:1], training, (IMAGES[90:], LABELS[90:]), **options)
+    as_idle = np.asarray(idle.model(IMAGES[90:])).argmax(axis=1)  # right is who has learned nothing
+    trials = search.run(settings, training, (IMAGES[90:], as_idle), **options)
+    learned = [search.accuracy(trial.model, *training) for trial in trials]
+    assert learned[0] < 0.5 and learned[1] > 0.9
+    assert trials[0].validation_accuracy == 1 and trials[1].validation_accuracy < 0.5
+    kept = search.best([trials[1], trials[0]])
+    assert kept.validation_accuracy == max(trial.validation_accuracy for trial in trials)
+    assert kept.setting == settings[0]
+
+
 def test_a_loss_named_by_a_string_trains_as_its_class_does():
     digests = []
     for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
@@ -65,10 +81,13 @@ def test_a_policy_is_put_back_even_after_a_failure():
     assert keras.config.dtype_policy().name == before
 
 
-def test_every_policy_is_timed():
-    found = precision.compare(("float32", "mixed_bfloat16"), batch=4, rounds=1)
-    assert set(found) == {"float32", "mixed_bfloat16"}
-    assert all(np.isfinite(seconds) and seconds > 0 for seconds in found.values())
+def test_every_policy_is_timed_and_larger_batches_take_longer():
+    names, begin = ("float32", "mixed_bfloat16"), time.perf_counter()
+    small, large = (precision.compare(names, batch=batch, rounds=2) for batch in (2, 256))
+    elapsed = time.perf_counter() - begin
+    assert set(small) == set(large) == set(names)
+    assert all(large[name] > 3 * small[name] > 0 for name in names)
+    assert 2 * sum([*small.values(), *large.values()]) < elapsed  # two rounds each, in seconds
 
 
 @pytest.mark.parametrize(

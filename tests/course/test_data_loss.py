@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datahall.course.run import folder
+from datahall.course.run import folder, scratch
 from datahall.course.run.folder import RunFolder
 
 Write = Callable[..., Path]
@@ -33,11 +33,11 @@ def snapshot(top: Path) -> dict[str, str]:
 def test_a_runner_killed_over_a_folder_of_the_users_deletes_nothing(
     tmp_path: Path, write_notebook: Write, jobs: int
 ) -> None:
-    mine, scratch = tmp_path / "my thesis", tmp_path / "tmp"
+    mine, space = tmp_path / "my thesis", tmp_path / "tmp"
     (mine / "empty").mkdir(parents=True)
-    scratch.mkdir()
+    space.mkdir()
     (mine / "data.csv").write_text("years of work")
-    wait = f"import pathlib, os\npathlib.Path({str(scratch)!r}, f'at-{{os.getpid()}}').touch()\n"
+    wait = f"import pathlib, os\npathlib.Path({str(space)!r}, f'at-{{os.getpid()}}').touch()\n"
     books = [
         write_notebook(mine / f"{name}.ipynb", f"{wait}import time\ntime.sleep(600)")
         for name in "abcd"
@@ -46,35 +46,35 @@ def test_a_runner_killed_over_a_folder_of_the_users_deletes_nothing(
     run = subprocess.Popen(
         [*COMMAND, *books, "-j", str(jobs), "--output-dir", tmp_path / "out"],
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(scratch)},
+        env={**os.environ, "TMPDIR": str(space)},
     )
     deadline = time.monotonic() + 90
-    while len(list(scratch.glob("at-*"))) < jobs:
+    while len(list(space.glob("at-*"))) < jobs:
         assert time.monotonic() < deadline, "the cells were not reached"
         time.sleep(0.05)
     run.kill()
     run.wait()
-    while list(scratch.glob("datahall-run-*")):
+    while list(space.glob("datahall-run-*")):
         assert time.monotonic() < deadline, "the scratch space was left behind"
         time.sleep(0.1)
     assert snapshot(mine) == before
 
 
 def test_scratch_is_removed_only_where_this_program_made_it(tmp_path: Path) -> None:
-    made = folder.make_scratch()
-    assert folder.remove_scratch(made)
+    made = scratch.make()
+    assert scratch.remove(made)
     assert not made.exists()
     users = tmp_path / "datahall-run-mine"
     users.mkdir()
     (users / "thesis.txt").write_text("x")
-    assert not folder.remove_scratch(users)  # the right name, no mark
-    moved = folder.make_scratch()
+    assert not scratch.remove(users)  # the right name, no mark
+    moved = scratch.make()
     link = tmp_path / "datahall-run-link"
     link.symlink_to(moved)
-    assert not folder.remove_scratch(link)
+    assert not scratch.remove(link)
     copied = tmp_path / "datahall-run-copy"
     moved.rename(copied)
-    assert not folder.remove_scratch(copied)  # a mark that names another place
+    assert not scratch.remove(copied)  # a mark that names another place
     assert (users / "thesis.txt").exists()
 
 

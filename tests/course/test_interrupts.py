@@ -122,7 +122,7 @@ def test_an_interrupt_before_the_first_cell_ends_the_run(
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     (run,) = results.load(tmp_path / "out" / "latest").notebooks
-    assert (run.status, [cell.status for cell in run.cells]) == ("interrupted", [])
+    assert (run.status, [cell.status for cell in run.cells]) == ("interrupted", ["not run"])
 
 
 def test_a_runner_that_is_killed_leaves_no_kernel(

@@ -1,6 +1,9 @@
 """Figures with words, and the frame of every widget."""
 
+from itertools import combinations
+
 import ipywidgets
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -69,10 +72,32 @@ def test_an_empty_description_is_refused() -> None:
         plotting.describe(plotting.figure()[0], "  ")
 
 
-def test_the_colors_differ_in_lightness_for_readers_without_colour_vision() -> None:
-    def lightness(color: str) -> float:
-        red, green, blue = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+SEEN_BY = {  # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB
+    "trichromat": np.eye(3),
+    "protanope": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranope": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanope": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
 
-    first_four = [lightness(c) for c in list(plotting.COLORS.values())[:2]]
-    assert abs(first_four[0] - first_four[1]) > 0.2
+
+def lab(color: str, reader: str) -> np.ndarray:
+    """Return a colour's place in CIELAB as a reader sees it: lightness (0 … 100), a, b."""
+    values = np.array([int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(SEEN_BY[reader]) @ linear, 0, 1)
+    x, y, z = np.cbrt(np.array(TO_XYZ) @ seen / np.sum(TO_XYZ, axis=1))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("reader", SEEN_BY)
+def test_the_first_four_colors_are_told_apart_by_every_reader(reader: str) -> None:
+    places = [lab(color, reader) for color in list(plotting.COLORS.values())[:4]]
+    for one, other in combinations(places, 2):
+        assert np.linalg.norm(one - other) > 15
+
+
+def test_the_first_three_colors_differ_in_lightness_alone() -> None:
+    lightness = [lab(color, "trichromat")[0] for color in list(plotting.COLORS.values())[:3]]
+    for one, other in combinations(lightness, 2):
+        assert abs(one - other) > 10

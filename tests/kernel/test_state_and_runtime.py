@@ -112,11 +112,64 @@ def test_logical_devices_and_seeds_reach_keras_imported_later() -> None:
     assert done.stderr == "", "TensorFlow's greetings are kept away"
 
 
-def test_devices_after_tensorflow_is_imported_are_refused() -> None:
-    import tensorflow  # noqa: F401
+def test_devices_after_tensorflow_has_computed_are_refused_if_they_are_others() -> None:
+    import tensorflow
 
-    with pytest.raises(ParameterError, match="Restart the kernel"):
-        runtime.start(devices=2)
+    now = len(tensorflow.config.list_logical_devices("CPU"))  # from here on they are fixed
+    runtime.start(devices=now)
+    with pytest.raises(ParameterError, match=f"devices is {now + 1}.*Restart the kernel"):
+        runtime.start(devices=now + 1)
+
+
+def printed(program: str) -> str:
+    """Return what a fresh interpreter prints; nothing may come over standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_devices_threads_and_seeds_reach_a_tensorflow_that_is_imported_but_has_not_computed() -> (
+    None
+):
+    program = (
+        "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'\n"
+        "from datahall import runtime\n"
+        "{first}\n"
+        "runtime.start(seed=5, devices=2, threads=1)\n"
+        "import keras, tensorflow as tf, numpy as np, random\n"
+        "w = keras.layers.Dense(1); w.build((None, 2))\n"
+        "from tensorflow.python.framework.config import is_op_determinism_enabled as sure\n"
+        "print(len(tf.config.list_logical_devices('CPU')), w.get_weights()[0].tolist(), sure(),\n"
+        "      tf.random.uniform(()).numpy(), np.random.random(), random.random())\n"
+    )
+    cold = printed(program.format(first=""))
+    loaded = "with runtime._without_greetings(): import tensorflow"
+    assert printed(program.format(first=loaded)) == cold
+    assert cold.startswith("2 ")
+
+
+def test_threads_reach_a_numpy_that_is_imported_already() -> None:
+    program = (
+        "import numpy as np\n"
+        "from datahall import runtime; runtime.start(threads=1)\n"
+        "from threadpoolctl import threadpool_info\n"
+        "a = np.ones((256, 256)) @ np.ones((256, 256))\n"
+        "print({pool['num_threads'] for pool in threadpool_info()})"
+    )
+    assert printed(program) == "{1}\n"
+
+
+def test_an_import_does_not_move_the_random_streams() -> None:
+    program = (
+        "from datahall import runtime; runtime.start(seed=1)\n"
+        "import random, numpy as np\n"
+        "print(random.random(), np.random.random())\n"
+        "{then}\n"
+        "print(random.random(), np.random.random())\n"
+    )
+    assert printed(program.format(then="import keras")) == printed(program.format(then=""))
 
 
 def test_interactive_only_under_a_jupyter_server_with_a_reader(

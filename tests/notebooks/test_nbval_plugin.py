@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,9 @@ SOURCE = (
 )
 
 
-def nbval(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def nbval(
+    path: Path, *options: str, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the course's nbval command on one notebook."""
     command = [
         sys.executable,
@@ -42,7 +45,12 @@ def nbval(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     ]
     command += ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg"), *options]
     return subprocess.run(
-        [*command, path.name], cwd=path.parent, capture_output=True, text=True, timeout=120
+        [*command, path.name],
+        cwd=path.parent,
+        env=os.environ | (variables or {}),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -99,6 +107,29 @@ def test_kernels_are_offline_without_a_reader_and_share_a_data_folder(folder) ->
     path.write_text(normalise.text_of(nb), encoding="utf-8")
     done = nbval(path)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+def test_kernels_are_forked_from_the_zygote_that_suits_a_notebook_and_leave_nothing(folder) -> None:
+    source = (
+        "import os, sys\n"
+        "parent = open(f'/proc/{os.getppid()}/cmdline').read().split('\\0')\n"
+        "print('datahall.course.warm.zygote' in parent, 'tensorflow' in sys.modules)\n"
+        "print(os.environ['DATAHALL_WARM'], file=open(os.environ['WHERE'], 'a'))"
+    )
+    names = {"90_forked": "True False", "91_forked": "True True", "92_forked": "True False"}
+    where = folder.root / "where"
+    for name, text in names.items():
+        cells = [new_code_cell(source, id="seen")]
+        cells += [new_code_cell("import tensorflow", id="more")] if "True True" in text else []
+        path = folder.write(f"notebooks/{name}.ipynb", cells)
+        nb = normalise.read(path)
+        nb.cells[0].outputs = [new_output("stream", name="stdout", text=f"{text}\n")]
+        path.write_text(normalise.text_of(nb), encoding="utf-8")
+    done = nbval(path.parent, "-n", "2", "--dist", "loadscope", variables={"WHERE": str(where)})
+    assert done.returncode == 0, done.stdout
+    places = set(where.read_text().splitlines())
+    assert len(places) == 1 and not Path(places.pop()).exists()
 
 
 def test_the_sanitise_file_is_short_and_matches_no_bare_number() -> None:

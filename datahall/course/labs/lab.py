@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from datahall import state
-from datahall.course import catalogue
+from datahall.course import catalogue, warm
 from datahall.course.exits import Exit, InputError, MachineError
 from datahall.course.labs.copies import Desk
 
@@ -43,14 +43,16 @@ def open_lab(
     if importlib.util.find_spec("jupyterlab") is None:
         raise MachineError("JupyterLab is not installed. Run `make setup`.")
     print(f"your copies of the labs: {desk.work}", flush=True)
-    line, environment = command(desk, target, browser=browser, port=port), surroundings(desk)
-    if os.name == "nt":  # there, exec returns to the shell at once
-        import subprocess
+    line = command(desk, target, browser=browser, port=port)
+    with warm.zygotes(across_exec=True) as held:  # they end with the server
+        environment = surroundings(desk) | held
+        if os.name == "nt":  # there, exec returns to the shell at once
+            import subprocess
 
-        failed = subprocess.call(line, env=environment, cwd=root)  # noqa: S603 (our own words)
-        return Exit.FAILED if failed else Exit.OK
-    os.chdir(root)
-    os.execve(line[0], line, environment)  # noqa: S606 (no shell is wanted)
+            failed = subprocess.call(line, env=environment, cwd=root)  # noqa: S603 (our own words)
+            return Exit.FAILED if failed else Exit.OK
+        os.chdir(root)
+        os.execve(line[0], line, environment)  # noqa: S606 (no shell is wanted)
 
 
 def prepare(desk: Desk, notebook: str | None, *, fresh: bool, reset: str | None) -> Path:
@@ -99,13 +101,18 @@ def command(desk: Desk, target: Path, *, browser: bool, port: int) -> list[str]:
 
 
 def surroundings(desk: Desk) -> dict[str, str]:
-    """Return the server's environment: where the copies are, no news, kernels with bytecode."""
-    config = str(Path(__file__).with_name("jupyter"))
-    before = os.environ.get("JUPYTER_CONFIG_PATH")
+    """Return the server's environment: where the copies are, no news, kernels with bytecode.
+
+    Kernels are warm where they can be: also Python 3, which the course's notebooks name.
+    """
+    ours = str(Path(__file__).with_name("jupyter"))
     environment = os.environ | {
         "DATAHALL_WORK": str(desk.work),
-        "JUPYTER_CONFIG_PATH": f"{config}{os.pathsep}{before}" if before else config,
+        "JUPYTER_DEFAULT_PROVISIONER_NAME": "datahall-warm",
     }
+    for name in ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH"):  # settings; the kernel "Datahall (warm)"
+        before = os.environ.get(name)
+        environment[name] = f"{ours}{os.pathsep}{before}" if before else ours
     for name in ("PYTHONDONTWRITEBYTECODE", "DATAHALL_HEADLESS", "DATAHALL_STRICT"):
         environment.pop(name, None)
     return environment

@@ -9,12 +9,11 @@ Read `show` first, then `look_at` (one lab).
 from __future__ import annotations
 
 import json
-import os
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datahall import state
 from datahall.course import catalogue
 from datahall.course.exits import Exit, InputError
 from datahall.course.labs import exercises
@@ -23,14 +22,10 @@ from datahall.course.labs.exercises import Exercise
 from datahall.course.notebooks.normalise import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nbformat import NotebookNode
     from rich.console import Console
 
 CELL_S = 60  # seconds for one cell
-_NEW = {"DATAHALL_HEADLESS": "1"}
-_GONE = ("DATAHALL_STRICT", "PYTHONDONTWRITEBYTECODE", "JPY_SESSION_NAME")
 
 
 @dataclass
@@ -144,55 +139,23 @@ def _execute(notebook: NotebookNode, folder: Path) -> str:
     """Execute a notebook in memory; return why it did not come to its end, or ""."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    from datahall.course.run.patience import PatientClient
+    from datahall.course.run.alone import execute_alone
+    from datahall.course.run.prepare import Prepared
 
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    client = PatientClient(
-        notebook,
-        timeout=CELL_S,
-        allow_errors=True,
-        kernel_name="python3",  # a copy may name a kernel that is not here
-        resources={"metadata": {"path": str(folder)}},
+    places = tuple((str(cell.get("id")), n) for n, cell in enumerate(notebook.cells, 1))
+    seen = execute_alone(
+        Prepared(notebook, places),  # in this environment's kernel: a copy may name another
+        folder=folder,
+        home=state.data_folder(),
+        cell_timeout_s=CELL_S,
+        on_after_error=True,
     )
-    with _environment(), _quiet():
-        try:
-            client.execute()
-        except DeadKernelError:
-            return f"The kernel died in cell {client.begun}: out of memory, or ended by the code."
-        except CellTimeoutError:
-            return f"Cell {client.begun} did not end, and could not be interrupted."
+    where = seen.current.id if seen.current else "?"
+    if isinstance(seen.error, DeadKernelError):
+        return f"The kernel died in cell {where}: out of memory, or ended by the code."
+    if isinstance(seen.error, CellTimeoutError):
+        return f"Cell {where} did not end, and could not be interrupted."
     return ""
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(_NEW)
-    for name in _GONE:
-        os.environ.pop(name, None)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what kernels say to the terminal, not to the notebook, off this one."""
-    import sys
-
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 def _print(labs: list[Lab]) -> None:

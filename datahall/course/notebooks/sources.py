@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Source:
-    """A notebook file, read."""
+    """A notebook file, read.
+
+    Attributes:
+        path: The file.
+        kernel: Name of its kernel, or None.
+        language: Language of its kernel; `python` however the file writes it.
+        cells: Its cells.
+        text: The file as it was read.
+    """
 
     path: Path
     kernel: str | None
     language: str
     cells: tuple[Cell, ...]
+    text: str = field(repr=False, compare=False)
 
     @property
     def stem(self) -> str:
@@ -80,7 +89,8 @@ def read(path: Path) -> Source:
     Raises:
         InputError: The file is missing, or is no notebook of format 4.
     """
-    raw = _load(path)
+    text = _load(path)
+    raw = _parse(path, text)
     cells = raw.get("cells")
     if raw.get("nbformat") != 4 or not isinstance(cells, list):
         raise InputError(
@@ -92,13 +102,12 @@ def read(path: Path) -> Source:
     language = (
         (metadata.get("language_info") or {}).get("name") or kernelspec.get("language") or "python"
     )
+    language = str(language)
+    if re.fullmatch(r"i?python\d*", language, re.IGNORECASE):  # many public notebooks say python3
+        language = "python"
     try:
-        return Source(
-            path,
-            kernelspec.get("name"),
-            language,
-            tuple(_cell(n, cell) for n, cell in enumerate(cells, 1)),
-        )
+        read_cells = tuple(_cell(n, cell) for n, cell in enumerate(cells, 1))
+        return Source(path, kernelspec.get("name"), language, read_cells, text)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged: a cell lacks {error}. Restore the file, or save it again in "
@@ -106,9 +115,9 @@ def read(path: Path) -> Source:
         ) from error
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> str:
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InputError(
             f"{path} does not exist. Check the path; `datahall list` shows the course's notebooks."
@@ -122,9 +131,18 @@ def _load(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({error.strerror}). Check its permissions."
         ) from error
     except ValueError as error:
-        raise InputError(
-            f"{path} is not a notebook: it is not JSON ({error}). Restore the file."
-        ) from error
+        raise _not_json(path, error) from error
+
+
+def _not_json(path: Path, error: ValueError) -> InputError:
+    return InputError(f"{path} is not a notebook: it is not JSON ({error}). Restore the file.")
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(path, ValueError(str(error))) from error
     if not isinstance(raw, dict):
         raise InputError(
             f"{path} is not a notebook: its JSON is a {type(raw).__name__}, not an object. "

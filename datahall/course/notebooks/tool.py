@@ -8,23 +8,21 @@ or the start of a lecture's name (`06`).
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from datahall import guard, runtime
+from datahall import runtime
 from datahall.course.exits import InputError, exit_for
-from datahall.course.notebooks.normalise import FOLDERS, fix, kind_of, normalise, read, text_of
+from datahall.course.notebooks import sources
+from datahall.course.notebooks.normalise import FOLDERS, fix, kind_of, normalise, text_of
+from datahall.course.run import verdict
+from datahall.course.run.alone import execute_alone
+from datahall.course.run.prepare import prepare
 from datahall.errors import CourseError
 from datahall.state import write_atomically
 
-TIMEOUT_S = 600  # for one cell
-HEADLESS = {"DATAHALL_HEADLESS": "1", "DATAHALL_OFFLINE_GUARD": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-# Without bytecode TensorFlow's import costs twice the CPU time; learners' kernels choose their own
-# drawing backend; and in strict mode a wrong answer would stop the notebook.
-UNSET = ("PYTHONDONTWRITEBYTECODE", "MPLBACKEND", "DATAHALL_STRICT")
+TIMEOUT_S = 1800.0  # for one notebook
 
 
 def notebooks_in(paths: Iterable[str | Path], root: Path | None = None) -> list[Path]:
@@ -60,7 +58,7 @@ def notebooks_in(paths: Iterable[str | Path], root: Path | None = None) -> list[
     return found
 
 
-def execute(path: Path, *, timeout_s: int = TIMEOUT_S) -> None:
+def execute(path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
     """Run a notebook in place in a fresh kernel, offline and without a reader, then normalise it.
 
     The kernel works in an empty folder with an empty data folder: a stored output never depends on
@@ -69,42 +67,19 @@ def execute(path: Path, *, timeout_s: int = TIMEOUT_S) -> None:
     Raises:
         CourseError: A cell failed, or took longer than `timeout_s`; says which.
     """
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
-    nb, kind = read(path), kind_of(path)
+    kind = kind_of(path)
     if kind == "lab":
         raise InputError(
             f"{path} is a lab, and labs carry no outputs. Execute its solution, then build the lab."
         )
-    with tempfile.TemporaryDirectory(prefix="datahall-") as folder:
-        work = Path(folder, "work")
-        work.mkdir()
-        where = {"metadata": {"path": str(work)}}
-        client = NotebookClient(nb, timeout=timeout_s, kernel_name="python3", resources=where)
-        try:
-            client.execute(env=kernel_environment(Path(folder)))
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            cell = next((cell.id for cell in nb.cells if _failed(cell)), "?")
-            reason = str(error).strip()
-            raise CourseError(f"{path}, cell {cell}: {reason}\nThe file is as it was.") from error
-    write_atomically(path, text_of(normalise(nb, kind)))
-
-
-def kernel_environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a kernel whose outputs are stored or compared.
-
-    Args:
-        folder: A temporary folder; the data folder and IPython's folder are made in it.
-    """
-    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
-    places = {"DATAHALL_HOME": folder / "home", "IPYTHONDIR": guard.prepare(folder / "ipython")}
-    return kept | HEADLESS | {name: str(path) for name, path in places.items()}
-
-
-def _failed(cell: dict[str, object]) -> bool:
-    outputs = cell.get("outputs")
-    return isinstance(outputs, list) and any(output.output_type == "error" for output in outputs)
+    prepared = prepare(sources.read(path))
+    seen = execute_alone(prepared, offline=True, timeout_s=timeout_s, cold=True)
+    status, failure = verdict.judge(seen)
+    if status != "passed":
+        reason = failure.line if failure else status
+        trace = f"\n{failure.traceback}" if failure and failure.traceback else ""
+        raise CourseError(f"{path}, {reason}{trace}\nThe file is as it was.")
+    write_atomically(path, text_of(normalise(prepared.notebook, kind)))
 
 
 def _fix(paths: list[Path]) -> int:

@@ -10,15 +10,15 @@ import contextlib
 import re
 import secrets
 import shutil
-import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
 
 from datahall.course import catalogue
 from datahall.course.exits import MachineError
+from datahall.course.run import record
+from datahall.course.run.scratch import Scratch
 
-SCRATCH_PREFIX, SCRATCH_MARK = "datahall-run-", ".datahall-scratch"
 DAY_S = 86_400.0
 RUN_MARK = ".datahall-run"  # in the folder of a run: `clean` removes nothing without it
 
@@ -30,7 +30,7 @@ class RunFolder:
         id: Time and four random letters: `20261122-001136-3fa2`.
         work: Where files are while the run goes on.
         final: Where they are afterwards.
-        scratch: Temporary folder for kernels: their working folders and state; gone after the run.
+        scratch: Temporary space for kernels: their working folders and state; gone after the run.
     """
 
     def __init__(self, base: Path | None) -> None:
@@ -43,7 +43,7 @@ class RunFolder:
             (self.work / "logs").mkdir()
             for text in (" " * 4096, f"{self.id}\n"):  # is there room for a little?
                 (self.work / RUN_MARK).write_text(text)
-            self.scratch = make_scratch()
+            self.scratch = Scratch(self.id)
         except OSError as error:
             self._drop_work()
             raise MachineError(
@@ -59,12 +59,6 @@ class RunFolder:
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
-    def scratch_folder(self, name: str) -> Path:
-        """Return a folder in the scratch space."""
-        path = self.scratch / name
-        path.mkdir(exist_ok=True)
-        return path
-
     def write(self, name: str, text: str) -> None:
         """Write a file of the results.
 
@@ -72,7 +66,7 @@ class RunFolder:
             MachineError: It cannot be written.
         """
         try:
-            (self.work / name).write_text(text, encoding="utf-8")
+            record.write(self.work / name, text)
         except OSError as error:
             raise MachineError(
                 f"{name} cannot be written to {self.base} ({error.strerror}). Free some space, or "
@@ -108,35 +102,8 @@ class RunFolder:
         fresh.replace(latest)
 
     def drop_scratch(self) -> None:
-        """Remove the scratch space."""
-        remove_scratch(self.scratch)
-
-
-def make_scratch() -> Path:
-    """Make a temporary folder, and in it the mark by which `remove_scratch` knows it."""
-    path = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX)).resolve()
-    (path / SCRATCH_MARK).write_text(f"{path}\n", encoding="utf-8")
-    return path
-
-
-def remove_scratch(path: Path) -> bool:
-    """Remove a scratch folder that `make_scratch` made; leave anything else alone.
-
-    The folder must carry the prefix and, inside, the mark that names this very path: a folder of
-    the user's, a copy, or a folder that a link leads to is never removed.
-
-    Returns:
-        Whether it was removed.
-    """
-    mark = path / SCRATCH_MARK
-    try:
-        made_here = not path.is_symlink() and mark.read_text(encoding="utf-8") == f"{path}\n"
-    except (OSError, ValueError):
-        return False
-    if not made_here or not path.name.startswith(SCRATCH_PREFIX):
-        return False
-    shutil.rmtree(path, ignore_errors=True)
-    return True
+        """Remove the scratch space, and end what runs in it."""
+        self.scratch.close()
 
 
 def default_base() -> Path:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import ast
 import difflib
 import io
-import re
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datahall.course.notebooks.sources import Source
@@ -125,8 +125,9 @@ def read_value(text: Any, kind: str) -> Any:
 
     Args:
         text: Text from a command line, or a value from `course.toml` or Python.
-        kind: `int`, `float`, `bool`, `str`, `list[...]`, `tuple[...]`, `dict[...]`, unions with
-            `|`, `None`; "" reads a literal.
+        kind: `int`, `float`, `bool`, `str`, `list[...]`, `tuple[...]`, `dict[...]`, `Literal[...]`,
+            unions with `|`, `Optional[...]`, `Union[...]`, `None`; "" reads a literal. A type that
+            this does not know takes any literal.
 
     Raises:
         ValueError: It is not of that type.
@@ -136,67 +137,109 @@ def read_value(text: Any, kind: str) -> Any:
         (3, 3.0, '3')
         >>> read_value("1, 2", "list[int]"), read_value("none", "int | None")
         ([1, 2], None)
+        >>> read_value("2.20, 2.21", "list[str]"), read_value("(1, 'a')", "tuple[int, str]")
+        (['2.20', '2.21'], (1, 'a'))
     """
-    kind = kind.strip()
-    optional = re.fullmatch(r"(?:typing\.)?Optional\[(.*)\]", kind)
-    choices = [optional[1], "None"] if optional else _split_outside(kind, "|")
-    if len(choices) > 1:
-        return _first_that_fits(text, choices)
-    base, _, inner = kind.rstrip("]").partition("[")
-    base = base.lower()
-    if base in ("list", "tuple", "sequence"):
-        return _read_many(text, inner, tuple if base == "tuple" else list)
-    value = text if base == "str" and isinstance(text, str) else _literal(text)
-    if base == "float" and not isinstance(value, bool) and isinstance(value, int | str):
-        value = float(value)  # also reads "nan" and "inf"
-    wanted = {
-        "int": int,
-        "float": float,
-        "bool": bool,
-        "str": str,
-        "dict": dict,
-        "none": type(None),
-    }.get(base)
-    if wanted is None:
-        return value
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ValueError(f"{text!r} is not {kind}")
+    try:
+        node = ast.parse(kind.strip() or "object", mode="eval").body
+    except SyntaxError:
+        return _literal(text)
+    return _read(text, node)
+
+
+def _read(text: Any, kind: ast.expr) -> Any:
+    """Read a value as the type that an annotation names."""
+    if isinstance(kind, ast.BinOp) and isinstance(kind.op, ast.BitOr):
+        return _first_that_fits(text, [kind.left, kind.right])
+    if isinstance(kind, ast.Subscript):
+        inner = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
+        return _read_generic(text, _name(kind.value), list(inner))
+    if isinstance(kind, ast.Constant):  # None, or a type written as text
+        return (
+            _read_plain(text, "none") if kind.value is None else read_value(text, str(kind.value))
+        )
+    name = _name(kind)
+    return _read_generic(text, name, []) if name in _MANY else _read_plain(text, name)
+
+
+_MANY = {"list": list, "sequence": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+_PLAIN: dict[str, type] = {
+    **{kind.__name__: kind for kind in (int, float, bool, str, dict)},
+    "none": type(None),
+    "nonetype": type(None),
+    "mapping": dict,
+}
+
+
+def _name(kind: ast.expr) -> str:
+    """Return the last part of a type's name, in small letters: `list` of `typing.List`."""
+    return (kind.attr if isinstance(kind, ast.Attribute) else ast.unparse(kind)).lower()
+
+
+def _read_generic(text: Any, name: str, inner: list[ast.expr]) -> Any:
+    if name == "optional":
+        return _first_that_fits(text, [*inner, ast.Constant(None)])
+    if name == "union":
+        return _first_that_fits(text, inner)
+    if name == "literal":
+        return _read_choice(text, [ast.literal_eval(choice) for choice in inner])
+    if name in ("annotated", "final", "classvar") and inner:
+        return _read(text, inner[0])
+    if name in _MANY:
+        return _read_many(text, name, inner)
+    value = _read_plain(text, name)
+    if isinstance(value, dict) and len(inner) == 2:
+        return {_read(key, inner[0]): _read(item, inner[1]) for key, item in value.items()}
     return value
 
 
-def _first_that_fits(text: Any, kinds: list[str]) -> Any:
-    for kind in sorted(
-        kinds, key=lambda kind: kind.strip() == "str"
-    ):  # text fits every word: try it last
+def _read_choice(text: Any, choices: list[Any]) -> Any:
+    for choice in choices:
+        if text == choice or (isinstance(text, str) and text.strip() == str(choice)):
+            return choice
+    raise ValueError(f"{_short(text)} is none of {', '.join(map(repr, choices))}")
+
+
+def _read_plain(text: Any, name: str) -> Any:
+    wanted = _PLAIN.get(name)
+    value = text if wanted is str and isinstance(text, str) else _literal(text)
+    if wanted is None:
+        return value
+    if wanted is float and not isinstance(value, bool) and isinstance(value, int | str):
         try:
-            return read_value(text, kind)
+            value = float(value)  # also reads "nan" and "inf"
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise ValueError(f"{_short(text)} is not {name}")
+    return value
+
+
+def _first_that_fits(text: Any, kinds: list[ast.expr]) -> Any:
+    for kind in sorted(kinds, key=lambda kind: _name(kind) == "str"):  # text fits every word: last
+        try:
+            return _read(text, kind)
         except ValueError:
             continue
-    raise ValueError(f"{text!r} is none of {', '.join(kinds)}")
+    raise ValueError(f"{_short(text)} is none of {', '.join(map(ast.unparse, kinds))}")
 
 
-def _read_many(text: Any, inner: str, make: type) -> Any:
-    values = text
-    if isinstance(text, str):
-        values = _literal(text)
-        if isinstance(values, str) or not isinstance(values, list | tuple):
-            values = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not isinstance(values, list | tuple):
-        raise ValueError(f"{text!r} is not a list")
-    element = _split_outside(inner, ",")[0] if inner else ""
-    return make(read_value(value, element) for value in values)
-
-
-def _split_outside(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside square brackets."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter == "[") - (letter == "]")
-        if letter == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
+def _read_many(text: Any, name: str, inner: list[ast.expr]) -> Any:
+    make = _MANY[name]
+    values = _literal(text) if isinstance(text, str) else text
+    words = isinstance(text, str) and not text.lstrip().startswith(("[", "(", "{"))
+    if words:  # 1, 2, 3 without brackets: each part is text, and read as its type
+        values = [part.strip() for part in text.split(",")]
+        values = values[:-1] if values[-1] == "" else values
+    if not isinstance(values, list | tuple | set | frozenset):
+        raise ValueError(f"{_short(text)} is not {name}")
+    ends = bool(inner) and isinstance(inner[-1], ast.Constant) and inner[-1].value is ...
+    kinds = inner[:1] * len(values) if make is not tuple or ends else list(inner)
+    if kinds and len(kinds) != len(values):
+        raise ValueError(f"{_short(text)} has {len(values)} elements, not {len(kinds)}")
+    if not kinds:
+        return make(_literal(value) if words else value for value in values)
+    return make(_read(value, kind) for value, kind in zip(values, kinds, strict=True))
 
 
 def _literal(text: Any) -> Any:
@@ -206,18 +249,46 @@ def _literal(text: Any) -> Any:
         return _WORDS[text.strip().lower()]
     try:
         return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return text
+
+
+def _short(value: Any) -> str:
+    shown = value if isinstance(value, str) else repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a file of parameters: YAML or JSON, one value by name.
+
+    Raises:
+        ParameterError: It is missing, or holds something else.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ParameterError(
+            f"{path} cannot be read as parameters ({' '.join(str(error).split())}). A YAML or JSON "
+            "file with names and values was expected, such as `epochs: 2`."
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise ParameterError(
+            f"{path} holds a {type(found).__name__}, not names and values. Write `epochs: 2`, one "
+            "a line."
+        )
+    return found
 
 
 def _convert(source: Source, parameter: Parameter, value: Any, origin: str) -> Any:
     try:
         return read_value(value, parameter.type)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
         meaning = f" ({parameter.help})" if parameter.help else ""
         raise ParameterError(
-            f"{source.stem}: {origin} {parameter.name}={value}: a value of type {parameter.type} "
-            f"was expected{meaning}. "
+            f"{source.stem}: {origin} {parameter.name}={_short(value)}: a value of type "
+            f"{parameter.type} was expected{meaning}. "
             f"For example: {parameter.name}={parameter.default}."
         ) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from datahall.course.catalogue import PRESETS, Catalogue, Notebook
 from datahall.course.exits import InputError, MachineError
 from datahall.course.notebooks import sources
 from datahall.course.run import parameters
+from datahall.course.run.prepare import Prepared, prepare
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class Item:
     preset: str | None = None
     parameters: Mapping[str, Any] | None = None
     needs: tuple[str, ...] = ()
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The notebook with its parameters in it.
+
+        Raises:
+            ParameterError: A value cannot be written into a notebook.
+        """
+        return prepare(self.source, self.parameters)
 
 
 def make(

@@ -1,79 +1,81 @@
 """The processes of one kernel: how much they use while they run, and their certain end.
 
-A kernel's processes are its children and whoever carries its marker in the environment: also those
-that detached themselves. Only these are ever ended.
+A kernel's processes are its children, its session, those seen beside it while it ran, and whoever
+carries its marker in the environment: also those that detached themselves. Only these are ended.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Iterable
 
 import psutil
 
-if sys.platform != "win32":
-    import resource
+from datahall.course.run import guardian
 
-MARKER = "DATAHALL_KERNEL"  # environment variable by which a kernel's processes are known
-INTERVAL_S = 0.2
+FIRST_S, LAST_S = 0.2, 1.0  # between two looks, when a kernel is young and later
 
 
 class Meter:
-    """Follows the memory and processor time of a kernel and its children, until it is stopped."""
+    """Follows the memory and processor time of a kernel and its children, until it is stopped.
+
+    Attributes:
+        peak_memory_bytes: Greatest resident memory of all together that was seen, or the kernel's
+            own peak as the system kept it, if that is more.
+        cpu_seconds: User and system time of the kernel, of its children that ended and were waited
+            for, and of those that run.
+    """
 
     def __init__(self, pid: int) -> None:
-        self.peak_memory_bytes = 0
-        self._cpu: dict[tuple[int, float], float] = {}
+        self.pid = pid
+        self.peak_memory_bytes, self.cpu_seconds = 0, 0.0
+        self._seen: set[tuple[int, float]] = set()
         self._root = psutil.Process(pid)
-        self._before = _children_cpu_s()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
+        self._task = asyncio.get_running_loop().create_task(self._follow())
 
-    def _follow(self) -> None:
-        while not self._done.is_set():
-            self.sample()
-            self._done.wait(INTERVAL_S)
+    async def _follow(self) -> None:
+        wait_s = FIRST_S
+        while True:
+            self.look()
+            await asyncio.sleep(wait_s)
+            wait_s = min(LAST_S, wait_s * 1.2)
 
-    def sample(self) -> None:
+    def look(self) -> None:
         """Look once."""
-        memory = 0
+        memory, cpu_s = 0, 0.0
         with contextlib.suppress(psutil.Error):
             for process in (self._root, *self._root.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
                     memory += process.memory_info().rss
-                    times = process.cpu_times()
-                    self._cpu[process.pid, process.create_time()] = times.user + times.system
-        self.peak_memory_bytes = max(self.peak_memory_bytes, memory, _peak_of(self._root.pid))
+                    cpu_s += sum(process.cpu_times()[:4])  # its own, and its ended children's
+                    self._seen.add((process.pid, process.create_time()))
+        self.cpu_seconds = max(self.cpu_seconds, cpu_s)
+        self.peak_memory_bytes = max(self.peak_memory_bytes, memory, _peak_of(self.pid))
 
     def stop(self) -> None:
-        """End the measurement; call it when the kernel has ended."""
-        self._done.set()
-        self._thread.join()
+        """End the measurement; call it while the kernel still runs, where that is possible."""
+        self._task.cancel()
+        self.look()
 
     @property
-    def cpu_seconds(self) -> float:
-        """User and system time: what the system accounts for, or what was seen if it is more."""
-        return max(_children_cpu_s() - self._before, sum(self._cpu.values()))
-
-
-def _children_cpu_s() -> float:
-    """Return the processor time of this process' ended children and theirs, in seconds."""
-    if sys.platform == "win32":
-        return 0.0
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    def seen(self) -> list[psutil.Process]:
+        """Every process that was ever seen and still lives; a number used again is not it."""
+        found = []
+        for pid, born in self._seen:
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                if process.create_time() == born:
+                    found.append(process)
+        return found
 
 
 def _peak_of(pid: int) -> int:
     """Return the greatest memory of one process so far, in bytes; 0 where the system is silent."""
     try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 (five times a second)
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 (several times a second)
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
     except (OSError, StopIteration, ValueError):
         return 0
@@ -84,17 +86,22 @@ def marked(marker: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            value = process.environ().get(MARKER, "")
+            value = process.environ().get(guardian.MARKER, "")
             if process.pid != os.getpid() and (value == marker or value.startswith(f"{marker}/")):
                 found.append(process)
     return found
 
 
-def interrupt(pid: int) -> None:
-    """Interrupt a kernel as the *Interrupt* button does."""
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGINT)
+def in_session(session: int) -> list[psutil.Process]:
+    """Return the processes of a session, this one's own excepted."""
+    if session == os.getsid(0):
+        return []
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == session:
+                found.append(process)
+    return found
 
 
 def end(processes: Iterable[psutil.Process], *, wait_s: float = 5.0) -> None:
@@ -106,14 +113,25 @@ def end(processes: Iterable[psutil.Process], *, wait_s: float = 5.0) -> None:
     psutil.wait_procs(processes, timeout=wait_s)
 
 
-def end_marked(marker: str, *, wait_s: float = 5.0) -> None:
-    """End every process with a marker, until none is left: one may be born while others end."""
+def end_marked(marker: str, *, session: int | None = None, wait_s: float = 5.0) -> None:
+    """End every process with a marker, until none is left: one may be born while others end.
+
+    Args:
+        marker: The value of the variable, or the run's part of it.
+        session: A kernel's own session, whose processes are ended too.
+        wait_s: Seconds to go on trying.
+    """
     deadline = time.monotonic() + wait_s
-    while (alive := [p for p in marked(marker) if _alive(p)]) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        found = marked(marker) + (in_session(session) if session is not None else [])
+        alive = [process for process in found if is_alive(process)]
+        if not alive:
+            return
         end(alive, wait_s=1.0)
 
 
-def _alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether a process runs: one that has ended and was not yet waited for does not."""
     with contextlib.suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from datahall.course.exits import Exit, InputError
@@ -26,7 +27,7 @@ FAILURES = (
     "timeout",
     "unfinished",
     "output",
-    "worker-died",
+    "runner",
     "needs",
     "stopped",
 )
@@ -84,10 +85,30 @@ class Value:
     cell_id: str = ""
 
     @classmethod
-    def from_record(cls, record: dict[str, Any], cell_id: str) -> Value:
-        """Take the known fields out of a record that a cell's output carries."""
+    def from_record(cls, record: Any, cell_id: str) -> Value:
+        """Take the known fields out of a record that a cell's output carries.
+
+        Raises:
+            ValueError: It is no record as `report` and `expect` write it; says what is wrong.
+        """
+        if not isinstance(record, dict) or not isinstance(record.get("name"), str):
+            raise ValueError(f"a record with a name was expected, not {str(record)[:80]}")
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        return cls(**{"name": "", "value": None} | known | {"cell_id": cell_id})
+        value = cls(**{"value": None} | known | {"cell_id": cell_id})
+        for name, kinds in _KINDS.items():
+            if not isinstance(getattr(value, name), kinds):
+                raise ValueError(f"{name} is {str(getattr(value, name))[:80]}")
+        return value
+
+
+_KINDS: dict[str, Any] = {  # what the fields of a record may be
+    "value": (int, float, str, bool, NoneType),
+    "unit": str,
+    "claim": (str, NoneType),
+    "bound": (dict, NoneType),
+    "holds": (bool, NoneType),
+    "given": str,
+}
 
 
 @dataclass(frozen=True)
@@ -127,6 +148,8 @@ class NotebookRun:
         values: What it reported.
         output: The executed notebook, relative to the results file, or None.
         html: The same as a page, or None.
+        notes: What a reader should know besides: a damaged record, a kernel that had to start cold.
+        cached: Whether nothing was executed: an earlier run of the same is given back.
     """
 
     name: str
@@ -146,6 +169,8 @@ class NotebookRun:
     values: tuple[Value, ...] = ()
     output: str | None = None
     html: str | None = None
+    notes: tuple[str, ...] = ()
+    cached: bool = False
 
     @property
     def bounds(self) -> Bounds:
@@ -159,6 +184,7 @@ class NotebookRun:
         fields["failure"] = Failure(**raw["failure"]) if raw.get("failure") else None
         fields["cells"] = tuple(CellRun(**cell) for cell in raw.get("cells", ()))
         fields["values"] = tuple(Value(**value) for value in raw.get("values", ()))
+        fields["notes"] = tuple(raw.get("notes", ()))
         return cls(**fields)
 
 
@@ -190,6 +216,8 @@ class Results:
         """What a command that made this run returns."""
         if self.run.get("interrupted"):
             return Exit.INTERRUPTED
+        if any(run.failure and run.failure.kind == "output" for run in self.notebooks):
+            return Exit.MACHINE
         return Exit.OK if all(run.status == "passed" for run in self.notebooks) else Exit.FAILED
 
     @property
@@ -228,7 +256,7 @@ class Results:
     def to_dict(self) -> Any:
         """Return plain data for `results.json`."""
         notebooks = [{**asdict(run), "bounds": asdict(run.bounds)} for run in self.notebooks]
-        return _plain(
+        return plain(
             {
                 "schema": SCHEMA,
                 "status": "passed"
@@ -288,12 +316,29 @@ def load(path: Path) -> Results:
         ) from error
 
 
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold: None for what is not finite, lists for tuples, else text."""
+def plain(value: Any) -> Any:
+    """Return what JSON can hold: text for what is not finite, lists for tuples and sets.
+
+    Example:
+        >>> plain({"rate": float("inf"), "shape": (2, 3)})
+        {'rate': 'inf', 'shape': [2, 3]}
+    """
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return {plain_text(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+        return str(float(value))
+    if isinstance(value, bool | int | float | None):
+        return value
+    return plain_text(str(value))
+
+
+def plain_text(text: str) -> str:
+    r"""Return text that UTF-8 can hold: bytes of a file name that were no text are shown as such.
+
+    Example:
+        >>> plain_text("caf\udce9.ipynb")
+        'caf\\udce9.ipynb'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,8 @@
 """Executes notebooks strictly and in parallel, and publishes what they found.
 
-Read `run`: it plans (`plan`), carries the plan out (`schedule`, `pool`, `worker`, `execution`),
-judges (`verdict`), and writes `results.json` and `report.html` (`results`, `report`, `folder`).
+Read `run`: it plans (`plan`, `prepare`), executes (`schedule`, `execute`), judges (`verdict`),
+keeps what was found (`record`, `results`), and writes `results.json` and `report.html` (`folder`,
+`report`). No room is entered twice.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import platform
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,14 +20,16 @@ from typing import Any
 
 import datahall
 from datahall import datasets, runtime
-from datahall.course import catalogue
+from datahall.course import catalogue, warm
 from datahall.course.exits import MachineError
 from datahall.course.report import report
+from datahall.course.run import kernel as kernels
 from datahall.course.run import plan
+from datahall.course.run.execute import complete
 from datahall.course.run.folder import RunFolder
 from datahall.course.run.plan import Item
-from datahall.course.run.results import NotebookRun, Results
-from datahall.course.run.schedule import Schedule, Settings, describe
+from datahall.course.run.results import NotebookRun, Results, plain_text
+from datahall.course.run.schedule import Schedule, Settings
 from datahall.course.run.view import View
 
 TIMEOUT_S = 1800.0
@@ -57,6 +58,7 @@ def run(
     output_dir: Path | None = None,
     home: Path | None = None,
     pages: bool = True,
+    kernel: str | None = None,
     view: View | None = None,
 ) -> Results:
     """Execute notebooks and return what was found; it is also in `results.folder`.
@@ -74,6 +76,7 @@ def run(
         home: The notebooks' data folder (`DATAHALL_HOME`); a fresh one, removed afterwards, if
             None.
         pages: Whether to write each executed notebook as a page too.
+        kernel: The kernel for all of them; each one's own if None.
         view: Shows progress; nothing is shown if None.
 
     Returns:
@@ -85,94 +88,112 @@ def run(
         MachineError: A kernel is missing, or the results cannot be written.
     """
     view = view or View()
-    settings = Settings(jobs=max(1, jobs), timeout_s=timeout_s, keep_going=keep_going, pages=pages)
+    settings = Settings(max(1, jobs), timeout_s, keep_going, pages, kernel)
     items = plan.make(requests, preset=preset, given=parameters)
-    check_kernels(items)
+    check_kernels(items, kernel)
+    for item in items:
+        _ = item.prepared  # what cannot be carried into a notebook is refused before anything runs
     folder = RunFolder(output_dir)
-    started, begin = datetime.now(UTC), time.perf_counter()
+    book = _Book(items, folder, settings, preset)
     try:
-        schedule = Schedule(items, folder, settings, view, home)
-        view.begin([item.name for item in items], settings.jobs)
-        with _interrupts(schedule):
+        with _zygotes(items) as zygotes:
+            schedule = Schedule(items, folder, settings, view, home, book.keep, zygotes)
+            view.begin([item.name for item in items], settings.jobs)
             try:
-                runs = schedule.run()
+                if not zygotes:
+                    view.note(
+                        "on a cold kernel (while `datahall warm` runs, kernels start at once)"
+                    )
+                complete(schedule.run())
             finally:
                 view.end()
-        about = {
-            "id": folder.id,
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - begin, 3),
-            "preset": preset,
-            **describe(settings),
-            "interrupted": bool(schedule.interrupts),
-            "course_version": datahall.__version__,
-        }
-        return _publish(about, items, runs, folder)
+        return book.publish(schedule.runs)
     finally:
         folder.drop_scratch()
 
 
-def check_kernels(items: Sequence[Item]) -> None:
+@contextlib.contextmanager
+def _zygotes(items: Sequence[Item]) -> Iterator[Mapping[str, str]]:
+    """Give the variables of warm kernels: those that a user keeps, or own ones for several."""
+    kept = warm.find()
+    if kept or len(items) < 2:
+        yield kept
+        return
+    with warm.zygotes() as own:
+        yield own
+
+
+class _Book:
+    """The results of a run: written anew whenever a notebook ends, published at the end."""
+
+    def __init__(
+        self, items: Sequence[Item], folder: RunFolder, settings: Settings, preset: str
+    ) -> None:
+        self._items, self._folder, self._settings = (
+            {item.name: item for item in items},
+            folder,
+            settings,
+        )
+        self._begin, self._started = time.perf_counter(), datetime.now(UTC)
+        self._preset = preset
+        self._machine = runtime.fingerprint()
+        self._machine.pop("versions", None)
+        self._about = (versions(), code_digest(), data_digests())
+
+    def keep(self, runs: Sequence[NotebookRun]) -> None:
+        """Write what is known by now: a run that is killed can be read as far as it came."""
+        with contextlib.suppress(MachineError):  # `publish` tells
+            self._folder.write("results.json", self._results(runs).to_json())
+
+    def publish(self, runs: Sequence[NotebookRun]) -> Results:
+        """Write results and report, and give the folder its name."""
+        results = self._results(runs)
+        self._folder.write("results.json", results.to_json())
+        self._folder.write("report.html", report.render(results))
+        self._folder.publish()
+        return results
+
+    def _results(self, runs: Sequence[NotebookRun]) -> Results:
+        placed = [replace(run, path=_shown(self._items[run.name].source.path)) for run in runs]
+        over = len(runs) == len(self._items)
+        run = {
+            "id": self._folder.id,
+            "started": self._started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - self._begin, 3),
+            "preset": self._preset,
+            **self._settings.describe(),
+            "interrupted": not over or any(run.status == "interrupted" for run in runs),
+            "course_version": datahall.__version__,
+        }
+        return Results(run, self._machine, *self._about, tuple(placed), self._folder.final)
+
+
+def check_kernels(items: Sequence[Item], kernel: str | None = None) -> None:
     """Refuse a plan that names a kernel which this machine does not have.
+
+    Args:
+        items: The notebooks of the plan.
+        kernel: The kernel for all of them, or None for each one's own.
 
     Raises:
         MachineError: It names the notebook, the kernel, and those that are installed.
     """
-    wanted = {
-        item.source.kernel: item for item in items if item.source.kernel not in (None, "python3")
-    }
-    if not wanted:
-        return
-    from jupyter_client.kernelspec import KernelSpecManager
-
-    installed = sorted(KernelSpecManager().find_kernel_specs())
-    for kernel, item in wanted.items():
-        if kernel not in installed:
+    wanted = {kernel or item.source.kernel: item for item in items}
+    for name, item in wanted.items():
+        if name is not None and not kernels.exists(name):
             raise MachineError(
-                f"{item.name} needs the kernel {kernel!r}, which is not installed. Installed: "
-                f"{', '.join(installed)}. "
-                "Install it, or choose another kernel in JupyterLab and save the notebook."
+                f"{item.name} needs the kernel {name!r}, which is not installed. Installed: "
+                f"{', '.join(sorted(kernels.installed()))}. Install it, or choose another with "
+                "--kernel."
             )
-
-
-@contextlib.contextmanager
-def _interrupts(schedule: Schedule) -> Iterator[None]:
-    """Turn Ctrl-C and a termination request into an orderly end, as long as the run goes on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    names = [signal.SIGINT, signal.SIGTERM]
-    before = {name: signal.signal(name, lambda *_: schedule.interrupt()) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
-def _publish(
-    about: dict[str, Any], items: Sequence[Item], runs: Sequence[NotebookRun], folder: RunFolder
-) -> Results:
-    machine = runtime.fingerprint()
-    machine.pop("versions", None)
-    placed = tuple(
-        replace(run, path=_shown(item.source.path)) for run, item in zip(runs, items, strict=True)
-    )
-    results = Results(
-        about, machine, versions(), code_digest(), data_digests(), placed, folder.final
-    )
-    folder.write("results.json", results.to_json())
-    folder.write("report.html", report.render(results))
-    folder.publish()
-    return results
 
 
 def _shown(path: Path) -> str:
     """Return a path relative to the checkout or the working folder, else only the file's name."""
     for base in (_root(), Path.cwd()):
         if base is not None and path.is_relative_to(base):
-            return path.relative_to(base).as_posix()
-    return path.name
+            return plain_text(path.relative_to(base).as_posix())
+    return plain_text(path.name)
 
 
 def _root() -> Path | None:

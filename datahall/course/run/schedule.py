@@ -1,34 +1,52 @@
-"""Gives notebooks to workers in the order of their needs, and keeps what comes back."""
+"""Executes the notebooks of a plan, several at once, in the order of their needs."""
 
 from __future__ import annotations
 
-import queue
-import time
-from collections.abc import Sequence
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from datahall.course.run import pool, processes
+from datahall.course import warm
+from datahall.course.run import environment, record
+from datahall.course.run.execute import Order, Stop, execute
 from datahall.course.run.folder import RunFolder
-from datahall.course.run.jobs import Job
+from datahall.course.run.kernel import ALIAS, NATIVE
 from datahall.course.run.plan import Item
-from datahall.course.run.pool import Worker
 from datahall.course.run.results import Failure, NotebookRun
 from datahall.course.run.view import View
-
-OVERTIME_S = 30.0  # a worker that does not come back so long after its notebook's limit is ended
-STOP_LIMIT_S = 10.0  # the same after an interrupt
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a plan is carried out: notebooks at once, seconds for each, on after a failure or not."""
+    """How a plan is carried out.
+
+    Attributes:
+        jobs: Notebooks at once.
+        timeout_s: Seconds for each, or None.
+        keep_going: Whether others start after one has failed.
+        pages: Whether executed notebooks are written as pages too.
+        kernel: The kernel for all of them, or None for each one's own.
+    """
 
     jobs: int = 2
     timeout_s: float | None = None
     keep_going: bool = False
     pages: bool = True
+    kernel: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as they stand in the results."""
+        return {
+            "jobs": self.jobs,
+            "timeout_s": self.timeout_s,
+            "keep_going": self.keep_going,
+        }
 
 
 class Schedule:
@@ -41,227 +59,165 @@ class Schedule:
         settings: Settings,
         view: View,
         home: Path | None,
+        keep: Callable[[Sequence[NotebookRun]], None] = lambda _: None,
+        zygotes: Mapping[str, str] | None = None,
     ) -> None:
         self.items, self.folder, self.settings, self.view = items, folder, settings, view
         self.interrupts = 0
-        self._events: queue.Queue[pool.Event] = queue.Queue()
-        self._environment = pool.environment(folder, home=home)
-        self._workers: list[Worker] = []
-        self._started_workers = 0
-        self._waiting = list(range(len(items)))
-        self._deadlines: dict[int, float] = {}
+        self._stop, self._keep_results = Stop(), keep
+        self._environment = environment.of_kernels(folder.scratch.path, home=home)
+        self._environment |= zygotes or {}
         self._runs: dict[str, NotebookRun] = {}
+
+    @property
+    def runs(self) -> tuple[NotebookRun, ...]:
+        """One result for each item that is over, in the plan's order."""
+        return tuple(self._runs[item.name] for item in self.items if item.name in self._runs)
 
     def interrupt(self) -> None:
         """Ask for an end: what runs is stopped and kept; asked twice, it is ended at once."""
         self.interrupts += 1
+        if self.interrupts == 1:
+            self.view.note(
+                "interrupted: stopping the kernels, keeping what is finished (once more ends at "
+                "once)"
+            )
+        self._stop("interrupt", at_once=self.interrupts > 1)
 
-    def run(self) -> tuple[NotebookRun, ...]:
-        """Execute everything that can be; return one result for each item, in the plan's order."""
-        told = 0
+    async def run(self) -> None:
+        """Execute everything that can be."""
+        with self._signals():
+            ticking = asyncio.create_task(self._tick())
+            try:
+                await self._run_all()
+            finally:
+                ticking.cancel()
+
+    async def _run_all(self) -> None:
+        waiting, running = list(range(len(self.items))), set[asyncio.Task[None]]()
+        while waiting or running:
+            self._settle(waiting)
+            for index in list(waiting):
+                met = all(need in self._runs for need in self.items[index].needs)
+                if met and len(running) < self.settings.jobs:
+                    waiting.remove(index)
+                    running.add(asyncio.create_task(self._execute(index)))
+            if running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # a fault of ours is not kept quiet
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            self.view.tick()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Turn Ctrl-C, a termination request and a closed terminal into an orderly end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        names = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        for name in names:
+            loop.add_signal_handler(name, self.interrupt)
         try:
-            while self._waiting or self._running():
-                if self.interrupts > told:
-                    told = self.interrupts
-                    self._stop_all()
-                self._settle()
-                self._assign()
-                self._take_event()
-                self._end_overdue()
-                self.view.tick()
+            yield
         finally:
-            self._close()
-        return tuple(self._with_page(self._runs[item.name]) for item in self.items)
+            for name in names:
+                loop.remove_signal_handler(name)
 
-    def _with_page(self, run: NotebookRun) -> NotebookRun:
-        page = _page(run.name)
-        return replace(run, html=page) if (self.folder.work / page).is_file() else run
-
-    def _running(self) -> list[Worker]:
-        return [worker for worker in self._workers if worker.job is not None]
-
-    def _settle(self) -> None:
+    def _settle(self, waiting: list[int]) -> None:
         """Decide which notebooks will not start: interrupted, stopped by a failure, or lacking."""
         failed = [name for name, run in self._runs.items() if run.status == "failed"]
-        for index in list(self._waiting):
-            item = self.items[index]
-            lacking = [
-                need
-                for need in item.needs
-                if need in self._runs and self._runs[need].status != "passed"
-            ]
+        for index in list(waiting):
+            needs = self.items[index].needs
+            lacking = [n for n in needs if n in self._runs and self._runs[n].status != "passed"]
             if self.interrupts:
-                self._skip(index, "stopped", "not started: the run was interrupted", "interrupted")
+                why = Failure("stopped", "not started: the run was interrupted")
             elif lacking:
-                self._skip(
-                    index, "needs", f"not started: it needs {lacking[0]}, which did not pass"
-                )
+                why = Failure("needs", f"not started: it needs {lacking[0]}, which did not pass")
             elif failed and not self.settings.keep_going:
-                self._skip(
-                    index,
-                    "stopped",
-                    f"not started: {failed[0]} failed (--keep-going runs the others)",
-                )
-
-    def _skip(self, index: int, kind: str, message: str, status: str = "skipped") -> None:
-        self._waiting.remove(index)
-        run = NotebookRun(
-            "",
-            "",
-            "",
-            status=status,
-            failure=Failure(kind, message),
-            code_sha256=self.items[index].source.digest,
-        )
-        self._keep(index, run, executed=False)
-
-    def _assign(self) -> None:
-        """Give notebooks whose needs are met to free workers; start workers while more may."""
-        for index in list(self._waiting):
-            if any(need not in self._runs for need in self.items[index].needs):
+                how = f"not started: {failed[0]} failed (--keep-going runs the others)"
+                why = Failure("stopped", how)
+            else:
                 continue
-            worker = next((w for w in self._workers if w.job is None), None)
-            if worker is None and len(self._workers) < self.settings.jobs:
-                self._started_workers += 1
-                worker = Worker(self._started_workers, self._environment, self.folder, self._events)
-                self._workers.append(worker)
-            if worker is None:
-                return
-            self._waiting.remove(index)
-            worker.give(self._job(index))
-            if self.settings.timeout_s:
-                self._deadlines[index] = time.monotonic() + self.settings.timeout_s + OVERTIME_S
-            self.view.started(self.items[index].name)
+            waiting.remove(index)
+            status = "interrupted" if self.interrupts else "skipped"
+            self._keep(index, NotebookRun("", "", "", status=status, failure=why), executed=False)
 
-    def _job(self, index: int) -> Job:
-        item = self.items[index]
-        own = (
-            item.entry is None
-        )  # somebody's own notebook finds its files beside it; the course's need none
-        return Job(
-            index,
-            str(item.source.path),
-            str(self.folder.work / "notebooks" / f"{item.name}.ipynb"),
-            str(item.source.path.parent if own else self.folder.scratch_folder(f"work-{index}")),
-            str(self.folder.work / "logs" / f"{item.name}.txt"),
-            f"{self.folder.id}/{index}",
-            dict(item.parameters or {}),
-            self.settings.timeout_s,
-            str(self.folder.work / _page(item.name)) if self.settings.pages else None,
-        )
-
-    def _take_event(self) -> None:
+    async def _execute(self, index: int) -> None:
+        """Execute one notebook and keep what was found, whatever becomes of it."""
+        item, started = self.items[index], datetime.now(UTC)
+        self.view.started(item.name)
+        writer = record.Writer(item.prepared, self.folder.work / _output(item.name))
         try:
-            worker, event = self._events.get(timeout=0.1)
-        except queue.Empty:
-            return
-        kind, index = event["event"], event.get("index")
-        if kind == "cell" and index is not None:
-            self.view.cell(self.items[index].name, event["id"], event["done"], event["of"])
-        elif kind == "finished" and index is not None:
-            self._keep(index, NotebookRun.from_dict(event["run"]))
-        elif kind == "idle":
-            worker.job = None
-            self._deadlines.pop(event["index"], None)
-        elif kind == "broken" and index is not None:
-            self._lose(worker, f"the worker failed: {event['message']}", event.get("traceback", ""))
-            worker.job = None
-        elif kind == "gone" and worker in self._workers:
-            self._bury(worker)
+            seen = await execute(
+                self._order(index, writer), tell=self._teller(item), stop=self._stop
+            )
+            run = record.finish(seen, writer, started)
+        except Exception as error:  # ours, not the notebook's: the others go on
+            failure = Failure("runner", f"the runner failed: {type(error).__name__}: {error}")
+            run = NotebookRun("", "", "", status="failed", failure=failure)
+        if self.settings.pages and run.status in ("passed", "failed"):
+            run = await self._with_page(item, run)
+        self._keep(index, run)
 
-    def _bury(self, worker: Worker) -> None:
-        """Take leave of a worker that ended by itself, in the midst of a notebook or not."""
-        self._workers.remove(worker)
-        code = worker.process.wait()
-        if worker.job is not None:
-            how = f"the process that ran it ended (exit code {code})"
-            self._lose(worker, how, worker.last_words())
-        worker.close()
+    def _teller(self, item: Item) -> Callable[[Any, int, int], None]:
+        return lambda cell, done, of: self.view.cell(item.name, cell.id, done, of)
 
-    def _lose(self, worker: Worker, message: str, text: str) -> None:
-        """Keep what is left of a notebook whose worker is lost."""
-        assert worker.job is not None  # noqa: S101 (asked by the callers)
-        processes.end_marked(worker.job.marker)
-        index = worker.job.index
-        if self.items[index].name in self._runs:
-            return
-        overdue = self._deadlines.pop(index, float("inf")) <= time.monotonic()
-        status, kind = (
-            ("interrupted", "stopped")
-            if self.interrupts
-            else ("failed", "timeout" if overdue else "worker-died")
+    def _order(self, index: int, writer: record.Writer) -> Order:
+        item, scratch = self.items[index], self.folder.scratch
+        own = item.entry is None  # somebody's own notebook finds its files beside it
+        kernel = self.settings.kernel or item.source.kernel or NATIVE
+        return Order(
+            notebook=item.prepared.notebook,
+            places=item.prepared.places,
+            kernel=NATIVE if kernel == ALIAS else kernel,
+            folder=item.source.path.parent if own else scratch.folder(f"work-{index}"),
+            environment=self._environment | self._own(index),
+            log=self.folder.work / "logs" / f"{item.name}.txt",
+            timeout_s=self.settings.timeout_s,
+            save=writer,
+            warm=warm.FOLDER in self._environment,
+            connection=scratch.folder("runtime") / f"kernel-{index}.json",
         )
-        failure = Failure(
-            kind,
-            message if kind == "worker-died" else "stopped, and ended by force",
-            traceback=text,
-        )
-        self._keep(
-            index,
-            NotebookRun(
-                "",
-                "",
-                "",
-                status=status,
-                failure=failure,
-                code_sha256=self.items[index].source.digest,
-            ),
-        )
+
+    def _own(self, index: int) -> dict[str, str]:
+        """Return the variables of one kernel: its marker, and from what it may be forked."""
+        kind = {warm.KIND: warm.kind_of(self.items[index].source.path)}
+        return kind | environment.marked(self.folder.scratch.id, str(index))
+
+    async def _with_page(self, item: Item, run: NotebookRun) -> NotebookRun:
+        """Write the executed notebook as a page; one that cannot be written is only missing."""
+        from datahall.course.report import pages
+
+        output, page = self.folder.work / _output(item.name), f"notebooks/{item.name}.html"
+        if not output.is_file():
+            return run
+        try:
+            await asyncio.to_thread(pages.write, output, self.folder.work / page)
+        except Exception as error:
+            return replace(run, notes=(*run.notes, f"no page could be made: {error}"))
+        return replace(run, html=page)
 
     def _keep(self, index: int, run: NotebookRun, *, executed: bool = True) -> None:
         item = self.items[index]
-        output = f"notebooks/{item.name}.ipynb"
-        run = replace(
+        output = _output(item.name)
+        self._runs[item.name] = replace(
             run,
             name=item.name,
             title=item.entry.title if item.entry else item.source.stem,
             module=item.entry.module if item.entry else None,
             preset=item.preset,
             parameters=dict(item.parameters or {}),
+            code_sha256=item.source.digest,
             output=output if executed and (self.folder.work / output).is_file() else None,
         )
-        self._runs[item.name] = run
-        self.view.finished(run)
-
-    def _end_overdue(self) -> None:
-        """End workers that do not come back."""
-        now = time.monotonic()
-        for worker in self._running():
-            assert worker.job is not None  # noqa: S101 (it is running)
-            if self._deadlines.get(worker.job.index, now + 1) <= now:
-                worker.kill()
-
-    def _stop_all(self) -> None:
-        """Stop what runs; the second time, end it."""
-        if self.interrupts == 1:
-            self.view.note(
-                "interrupted: stopping the kernels, keeping what is finished (once more ends at "
-                "once)"
-            )
-        for worker in self._running():
-            assert worker.job is not None  # noqa: S101 (it is running)
-            if self.interrupts > 1:
-                worker.kill()
-                continue
-            worker.stop("interrupt")
-            self._deadlines[worker.job.index] = time.monotonic() + STOP_LIMIT_S
-
-    def _close(self) -> None:
-        for worker in self._workers:
-            if worker.job is not None:
-                worker.kill()
-            worker.close()
-        processes.end_marked(self.folder.id)
+        self.view.finished(self._runs[item.name])
+        self._keep_results(self.runs)
 
 
-def _page(name: str) -> str:
-    return f"notebooks/{name}.html"
-
-
-def describe(settings: Settings) -> dict[str, Any]:
-    """Return the settings as they stand in the results."""
-    return {
-        "jobs": settings.jobs,
-        "timeout_s": settings.timeout_s,
-        "keep_going": settings.keep_going,
-    }
+def _output(name: str) -> str:
+    return f"notebooks/{name}.ipynb"

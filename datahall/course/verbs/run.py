@@ -38,6 +38,18 @@ def run(
             "--parameter", "-p", metavar="NAME=VALUE", help="A parameter's value; may be repeated."
         ),
     ] = None,
+    params_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML or JSON file of parameters; -p goes before it.", show_default=False
+        ),
+    ] = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The kernel for all notebooks; each one's own if left out."
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Notebooks at a time.")] = 2,
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds for each notebook; 0 for no limit.")
@@ -67,7 +79,8 @@ def run(
     """
     from datahall.course.run import parameters, plan
 
-    given = parameters.split(parameter or [])
+    given: dict[str, Any] = parameters.load(params_file) if params_file else {}
+    given |= parameters.split(parameter or [])
     words = notebooks or []
     if list_parameters:
         _print_parameters(plan.make(words, preset=preset, given=given), as_json=as_json)
@@ -82,6 +95,7 @@ def run(
         timeout_s=timeout or None,
         keep_going=keep_going,
         output_dir=output_dir,
+        kernel=kernel,
         view=view.choose(sys.stderr),
     )
     print(results.to_json(), end="") if as_json else _print_summary(results)

@@ -1,0 +1,86 @@
+"""The temporary space of one run, and the guardian that clears it when the run is killed.
+
+Kernels have their working folders, their state and their temporary files here. Whatever ends the
+run (kill, closed terminal, memory), the guardian ends what the run started and removes this folder
+and no other: it knows the path it was given, and the mark inside names that path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from datahall.course.run import guardian, processes
+
+
+class Scratch:
+    """Temporary space with a guardian; a context manager.
+
+    Attributes:
+        id: Time and four random letters, `20261122-001136-3fa2`: the first part of the marker by
+            which the run's processes are known.
+        path: The folder.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.id = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.path = make()
+        self._guardian = subprocess.Popen(  # noqa: S603 (our own file)
+            [sys.executable, "-I", "-S", guardian.__file__, str(self.path), self.id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # neither Ctrl-C nor a closed terminal ends it
+            cwd="/",
+        )
+
+    def folder(self, name: str) -> Path:
+        """Return a folder in the scratch space; it is made when it is first asked for."""
+        path = self.path / name
+        path.mkdir(exist_ok=True)
+        return path
+
+    def close(self) -> None:
+        """End what the run has left running, and remove the folder."""
+        processes.end_marked(self.id)
+        remove(self.path)
+        with contextlib.suppress(OSError):
+            self._guardian.communicate(guardian.DONE, timeout=10)
+
+    def __enter__(self) -> Scratch:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+def make() -> Path:
+    """Make a temporary folder, and in it the mark by which `remove` knows it."""
+    path = Path(tempfile.mkdtemp(prefix=guardian.PREFIX)).resolve()
+    (path / guardian.MARK).write_text(f"{path}\n", encoding="utf-8")
+    return path
+
+
+def remove(path: Path) -> bool:
+    """Remove a scratch folder that `make` made; leave anything else alone.
+
+    The folder must carry the prefix and, inside, the mark that names this very path: a folder of
+    the user's, a copy, or a folder that a link leads to is never removed.
+
+    Returns:
+        Whether it was removed.
+    """
+    return guardian.remove(str(path))
