@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
     restate_minutes()
     done += [call(command) for command in FIX]
     if readme.fix(ROOT):
-        print("README.md: the course table is new")
+        print("README.md or docs/decisions/README.md: a table is new")
     return 0 if all(done) else 1
 
 

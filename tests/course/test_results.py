@@ -20,7 +20,7 @@ Write = Callable[..., Path]
 
 REPORTS = """
 from datahall import reporting
-reporting.report("size", 373_288, "B", claim="C04")
+reporting.report("size", 373_288, "B", claim="C04.size")
 reporting.expect("ratio", 3.95, at_least=3.9)
 reporting.expect("accuracy", 0.5, at_least=0.98, judge=False, given="epochs of 5 or more")
 reporting.report("not a number", float("nan"))

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from datahall import datasets
+from datahall.datasets import files
+from datahall.datasets.mnist import read_idx
 from datahall.errors import DataError, ParameterError
 
 FILES = [
@@ -100,7 +102,7 @@ def test_a_missing_file_names_every_place_it_was_looked_for(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
-    monkeypatch.setattr(datasets, "_REPOSITORY", copy.parent / "no-repository")
+    monkeypatch.setattr(files, "_REPOSITORY", copy.parent / "no-repository")
     with pytest.raises(DataError, match=r"is missing. It was looked for in .*data.*git checkout"):
         datasets.load("mnist")
 
@@ -142,7 +144,7 @@ def test_read_idx_refuses_a_header_that_does_not_fit(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(b"\0\0\x08\x01\0\0\0\x05abc")
     with pytest.raises(DataError, match="not a complete IDX file"):
-        datasets.read_idx(file)
+        read_idx(file)
 
 
 def test_verify_reports_every_file_and_what_is_wrong_with_it(copy: Path) -> None:

@@ -18,7 +18,7 @@ FORMS = ("guess", "history")  # functions of datahall.predictions
 
 
 @dataclass(frozen=True)
-class Finding:
+class Fault:
     """One thing a rule found: where, what, and whether it stops the notebook from landing."""
 
     message: str
@@ -79,7 +79,7 @@ class Subject:
         return self.cells[position + 1] if position + 1 < len(self.cells) else None
 
 
-Rule = Callable[[Subject], Iterator[Finding]]
+Rule = Callable[[Subject], Iterator[Fault]]
 
 
 def tags(cell: NotebookNode) -> list[str]:

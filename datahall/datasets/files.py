@@ -1,8 +1,4 @@
-"""The data sets that ship with the course: loaded by name, checked, and mapped from disk.
-
-`load("mnist")` is all that most readers need. The first load unpacks into the user's data folder
-and checks every byte; later loads map those files into memory and trust them while size and time of
-change stay the same. `verify` checks everything again.
+"""The files of the data sets: where each is looked for, unpacked once, checked, and then trusted.
 
 Where a set is looked for, in this order: the folder named by `DATAHALL_DATA`, the repository's
 `datasets/`, the user's data folder.
@@ -10,78 +6,23 @@ Where a set is looked for, in this order: the folder named by `DATAHALL_DATA`, t
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import json
 import os
 import tomllib
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from datahall import state
 from datahall.errors import DataError, ParameterError
 
-_MANIFEST = Path(__file__).with_name("datasets.toml")
-_REPOSITORY = Path(__file__).resolve().parent.parent / "datasets"
-_IDX_UINT8 = 0x08  # the third byte of an IDX file names its type; LeCun's file format page
-
-
-@dataclass(frozen=True)
-class Split:
-    """One part of an image set.
-
-    Attributes:
-        images: (images, height, width), uint8, 0 = paper and 255 = ink; mapped from disk,
-            read-only.
-        labels: (images,), uint8.
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Mnist:
-    """MNIST: 60,000 images to train on and 10,000 to test on, of 28 by 28 pixels, in ten classes.
-
-    Attributes:
-        train: 60,000 images and labels.
-        test: 10,000 images and labels, by other writers.
-        digest: SHA-256 over the four files' digests: names exactly these data in a lineage record.
-    """
-
-    train: Split
-    test: Split
-    digest: str
-
-
-@dataclass(frozen=True)
-class Ames:
-    """House prices of Ames, Iowa: 2,930 sales from 2006 to 2010; `datasets/ames` has a card.
-
-    Attributes:
-        properties: (2930, 8), float64: areas in square feet, counts, years; one column a name.
-        names: The columns' names, units in them.
-        price_usd: (2930,), float64, what was paid.
-        digest: SHA-256 that names exactly these data.
-    """
-
-    properties: npt.NDArray[np.float64]
-    names: tuple[str, ...]
-    price_usd: npt.NDArray[np.float64]
-    digest: str
+_PACKAGE = Path(__file__).resolve().parents[1]
+_MANIFEST = _PACKAGE / "datasets.toml"
+_REPOSITORY = _PACKAGE.parent / "datasets"
 
 
 @dataclass(frozen=True)
@@ -248,99 +189,6 @@ def _read(file: Path) -> str:
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def read_idx(file: Path) -> npt.NDArray[np.uint8]:
-    """Map an IDX file of bytes into memory, read-only.
-
-    Raises:
-        DataError: It is no IDX file of unsigned bytes, or not as long as its header says.
-
-    Source:
-        LeCun, Cortes and Burges, "The MNIST database of handwritten digits", section on file
-        formats: two zero bytes, a type byte, the number
-        of axes, each axis as a big-endian 32-bit integer, then the data.
-    """
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(4)
-            axes = head[3] if len(head) == 4 else 0
-            shape = tuple(int(size) for size in np.frombuffer(opened.read(4 * axes), dtype=">u4"))
-        size = file.stat().st_size
-    except OSError as error:
-        raise DataError(
-            f"{file} cannot be read ({error.strerror or error}). An IDX file was expected. Check "
-            "its permissions."
-        ) from error
-    offset = 4 + 4 * axes
-    if (
-        len(head) < 4
-        or head[0]
-        or head[1]
-        or head[2] != _IDX_UINT8
-        or len(shape) != axes
-        or size != offset + int(np.prod(shape))
-    ):
-        raise DataError(
-            f"{file} is not a complete IDX file of bytes ({size:,} bytes, header {head.hex()}). "
-            "Run `datahall data verify`."
-        )
-    return np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape)
-
-
-def load_mnist() -> Mnist:
-    """Load MNIST; see `Mnist` for shapes and ranges.
-
-    Raises:
-        DataError: A file is missing or damaged, or the user's data folder cannot be written.
-
-    Example:
-        >>> mnist = load_mnist()
-        >>> mnist.train.images.shape, mnist.test.labels.shape, int(mnist.train.labels[0])
-        ((60000, 28, 28), (10000,), 5)
-    """
-
-    def split(prefix: str) -> Split:
-        return Split(
-            read_idx(path("mnist", f"{prefix}-images-idx3-ubyte")),
-            read_idx(path("mnist", f"{prefix}-labels-idx1-ubyte")),
-        )
-
-    return Mnist(split("train"), split("t10k"), digest("mnist"))
-
-
-def load_ames() -> Ames:
-    """Load the house prices of Ames, Iowa; see `Ames` for shapes and units.
-
-    Raises:
-        DataError: The file is missing or damaged, or the user's data folder cannot be written.
-
-    Example:
-        >>> houses = load_ames()
-        >>> houses.properties.shape, houses.names[0], float(houses.price_usd[0])
-        ((2930, 8), 'living_sqft', 215000.0)
-    """
-    with path("ames", "ames.csv").open(newline="") as opened:
-        head, *rows = csv.reader(opened)
-    numbers = np.array([row[:-1] for row in rows], dtype=np.float64)
-    return Ames(numbers[:, 1:], tuple(head[1:-1]), numbers[:, 0], digest("ames"))
-
-
-_LOADERS: dict[str, Callable[[], Any]] = {"mnist": load_mnist, "ames": load_ames}
-
-
-def load(name: str) -> Any:
-    """Load a data set by name.
-
-    Args:
-        name: One of `names()`.
-
-    Raises:
-        ParameterError: There is no such data set.
-        DataError: A file is missing or damaged.
-    """
-    _facts(name)
-    return _LOADERS[name]()
 
 
 def verify(name: str | None = None) -> list[FileReport]:
