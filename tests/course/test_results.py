@@ -79,7 +79,7 @@ def test_the_schema_knows_every_status_and_kind_of_failure(schema: dict[str, Any
 
 def test_reported_values_travel_with_unit_claim_bound_and_cell(found: Results) -> None:
     size, ratio, accuracy, nothing = found["reports"].values
-    assert (size.value, size.unit, size.claim, size.bound) == (373_288, "B", "C04", None)
+    assert (size.value, size.unit, size.claim, size.bound) == (373_288, "B", "C04.size", None)
     assert (ratio.bound, ratio.holds, ratio.cell_id) == ({"at_least": 3.9}, True, "cell-b")
     assert (accuracy.holds, accuracy.given) == (None, "epochs of 5 or more")
     assert nothing.name == "not a number"
