@@ -84,11 +84,8 @@ def find_python(running=None):
 def require_venv_module(python, version):
     """Refuse an interpreter from which a distribution has split venv off."""
     if subprocess.call([python, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL):
-        raise SetupError(
-            11,
-            "Python %d.%d has no venv module. Install it (Debian, Ubuntu: apt install "
-            "python%d.%d-venv) and repeat." % (version + version),
-        )
+        what = "Python %d.%d has no venv module. Install it (Debian, Ubuntu: apt install "
+        raise SetupError(11, (what + "python%d.%d-venv) and repeat.") % (version + version))
 
 
 # --- what is there, what is wanted ----------------------------------------------------------
@@ -153,17 +150,13 @@ def require_room(venv, needed_mb):
 
 def require_own(venv):
     """Refuse a folder that holds files and was not begun by a set-up: it would be emptied."""
-    try:
-        names = {path.name for path in venv.iterdir()}
-    except OSError:
-        return  # there is none yet, or `locked` says what is wrong with it
-    if names and not names & {STAMP, LOG, LOCK}:
-        raise SetupError(
-            14,
-            "%s holds files that no set-up of the course made (%s). Nothing was touched. Remove it "
-            "yourself, or put the environment elsewhere: DATAHALL_VENV=/some/where make run"
-            % (venv, ", ".join(sorted(names)[:3])),
+    names = sorted(path.name for path in venv.iterdir()) if venv.is_dir() else []
+    if names and not {STAMP, LOG, LOCK}.intersection(names):
+        hint = (
+            "Nothing was touched. Put the environment elsewhere: DATAHALL_VENV=/some/where make run"
         )
+        what = "%s holds files that no set-up of the course made (%s). %s"
+        raise SetupError(14, what % (venv, ", ".join(names[:3]), hint))
 
 
 def clear(venv):
@@ -186,11 +179,8 @@ def locked(venv):
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise no_space(venv, "nothing can be written") from error
-        raise SetupError(
-            14,
-            "cannot write %s (%s). Put the environment where you may write: "
-            "DATAHALL_VENV=/some/where make run" % (venv, error.strerror),
-        ) from error
+        hint = "Put the environment where you may write: DATAHALL_VENV=/some/where make run"
+        raise SetupError(14, "cannot write %s (%s). %s" % (venv, error.strerror, hint)) from error
     with handle:
         try:
             import fcntl

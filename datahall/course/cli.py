@@ -6,6 +6,7 @@ run · 3 this machine cannot · 130 interrupted. See `datahall.course.exits`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -38,9 +39,13 @@ for group in (show, machine, run, learn, authors):
 
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
+    _open_streams()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when a verb imports TensorFlow
     try:
         app(prog_name="datahall")
+    except SystemExit:
+        _flush()
+        raise
     except CourseError as error:
         print(f"datahall: {error}", file=sys.stderr)
         _leave(exit_for(error))
@@ -50,7 +55,29 @@ def main() -> None:
 
 
 def _leave(code: Exit) -> None:
+    _flush()
     sys.exit(int(code))
+
+
+def _open_streams() -> None:
+    """Lead closed standard streams nowhere, so that no file of ours takes their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.dup(number), "r" if number == 0 else "w"))
+
+
+def _flush() -> None:
+    """Write what is left; a full or closed stream must not change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 from datahall.course.report import report
+from datahall.course.run import record
+
+_MAY_RUN = re.compile(r"<(script|iframe|object|embed)\b|\son\w+\s*=|javascript:", re.IGNORECASE)
 
 
 def write(notebook: Path, target: Path) -> None:
@@ -27,8 +32,33 @@ def write(notebook: Path, target: Path) -> None:
     code_style = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
     verdict = book.metadata.get("datahall", {})
     text = report.page(
-        "page.html.j2", name=notebook.stem, body=body, code_style=code_style, verdict=verdict
+        "page.html.j2",
+        name=notebook.stem,
+        link=quote(notebook.name),
+        body=without_scripts(body),
+        code_style=code_style,
+        verdict=verdict,
     )
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(target)
+    record.write(target, text)
+
+
+def without_scripts(body: str) -> str:
+    """Return HTML without what a browser would run: outputs of notebooks may hold anything.
+
+    Example:
+        >>> without_scripts('<p onclick="x()">a<script>y()</script></p>')
+        '<p>a</p>'
+    """
+    from bs4 import BeautifulSoup
+
+    if not _MAY_RUN.search(body):
+        return body
+    soup = BeautifulSoup(body, "html.parser")
+    for element in soup.find_all(["script", "iframe", "object", "embed"]):
+        element.decompose()
+    for element in soup.find_all(True):
+        for name, value in list(element.attrs.items()):
+            runs = str(value).strip().lower().startswith("javascript:")
+            if name.lower().startswith("on") or runs:
+                del element.attrs[name]
+    return str(soup)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment
 
@@ -96,7 +97,7 @@ def _book(run: NotebookRun, longest: float) -> dict[str, Any]:
     return {
         "name": run.name,
         "title": run.title if run.title != run.name else "",
-        "link": run.html or run.output,
+        "link": quote(run.html or run.output or ""),
         "parameters": ", ".join(f"{k}={v!r}" for k, v in (run.parameters or {}).items()),
         "status": run.status,
         "place": run.failure.cell_id if run.failure else None,

@@ -19,17 +19,20 @@ PATIENCE_S = 10.0
 
 def marked(run: str) -> list[int]:
     """Return the processes whose environment carries the run's marker."""
-    wanted, found = f"{MARKER}={run}".encode(), []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit() and int(name) != os.getpid():
-            try:
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    values = file.read().split(b"\0")
-            except OSError:
-                continue
-            if any(v == wanted or v.startswith(wanted + b"/") for v in values):
-                found.append(int(name))
-    return found
+    names = os.listdir("/proc") if os.path.isdir("/proc") else []
+    found = [int(name) for name in names if name.isdigit() and carries(name, run)]
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def carries(name: str, run: str) -> bool:
+    """Tell whether the environment of a process carries the run's marker."""
+    wanted = f"{MARKER}={run}".encode()
+    try:
+        with open(f"/proc/{name}/environ", "rb") as file:
+            values = file.read().split(b"\0")
+    except OSError:
+        return False
+    return any(value == wanted or value.startswith(wanted + b"/") for value in values)
 
 
 def end(run: str) -> None:

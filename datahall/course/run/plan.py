@@ -15,6 +15,7 @@ from datahall.course.exits import InputError, MachineError
 from datahall.course.notebooks import sources
 from datahall.course.run import parameters
 from datahall.course.run.prepare import Prepared, prepare
+from datahall.course.run.results import plain_text
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def make(
             origin=f"preset {preset} in course.toml",
         )
         values |= parameters.check(source, given or {})
-        name = _free_name(source.stem, [item.name for item in items])
+        name = _free_name(plain_text(source.stem), [item.name for item in items])
         needs = _needs(course, lecture, [item.name for item in items]) if lecture else ()
         items.append(Item(name, source, lecture, preset if lecture else None, values, needs))
     return tuple(items)

@@ -75,9 +75,10 @@ def _with_parameters(
             progress_bar=False,
         )
     except (PapermillException, NotImplementedError, TypeError, ValueError) as error:
+        given = ", ".join(f"-p {name}={value!r}" for name, value in parameters.items())
         raise ParameterError(
-            f"{source.stem}: these parameters cannot be written into the notebook ({error}). "
-            "Give numbers, text, lists or dictionaries with text keys."
+            f"{source.stem}: {given} cannot be written into the notebook ({error}). Give numbers, "
+            "text, lists or dictionaries with text keys, and convert them in the notebook."
         ) from error
     if source.language == "python":
         cell = next(cell for cell in made.cells if INJECTED in tags_of(cell))

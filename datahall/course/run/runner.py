@@ -30,7 +30,7 @@ from datahall.course.run.folder import RunFolder
 from datahall.course.run.plan import Item
 from datahall.course.run.results import NotebookRun, Results, plain_text
 from datahall.course.run.schedule import Schedule, Settings
-from datahall.course.run.view import View
+from datahall.course.run.view import Shielded, View
 
 TIMEOUT_S = 1800.0
 _PACKAGES = (
@@ -87,7 +87,7 @@ def run(
         ParameterError: A parameter is unknown or of the wrong type.
         MachineError: A kernel is missing, or the results cannot be written.
     """
-    view = view or View()
+    view = Shielded(view or View())
     settings = Settings(max(1, jobs), timeout_s, keep_going, pages, kernel)
     items = plan.make(requests, preset=preset, given=parameters)
     check_kernels(items, kernel)
@@ -98,18 +98,20 @@ def run(
     try:
         with _zygotes(items) as zygotes:
             schedule = Schedule(items, folder, settings, view, home, book.keep, zygotes)
-            view.begin([item.name for item in items], settings.jobs)
-            try:
-                if not zygotes:
-                    view.note(
-                        "on a cold kernel (while `datahall warm` runs, kernels start at once)"
-                    )
-                complete(schedule.run())
-            finally:
-                view.end()
+            _carry_out(schedule, view)
         return book.publish(schedule.runs)
     finally:
         folder.drop_scratch()
+
+
+def _carry_out(schedule: Schedule, view: View) -> None:
+    view.begin([item.name for item in schedule.items], schedule.settings.jobs)
+    if not schedule.zygotes:
+        view.note("a cold kernel (`datahall warm`, left running, keeps warm ones)")
+    try:
+        complete(schedule.run())
+    finally:
+        view.end()
 
 
 @contextlib.contextmanager

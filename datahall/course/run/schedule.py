@@ -18,7 +18,7 @@ from datahall.course.run.execute import Order, Stop, execute
 from datahall.course.run.folder import RunFolder
 from datahall.course.run.kernel import ALIAS, NATIVE
 from datahall.course.run.plan import Item
-from datahall.course.run.results import Failure, NotebookRun
+from datahall.course.run.results import Failure, NotebookRun, plain_text
 from datahall.course.run.view import View
 
 
@@ -63,10 +63,10 @@ class Schedule:
         zygotes: Mapping[str, str] | None = None,
     ) -> None:
         self.items, self.folder, self.settings, self.view = items, folder, settings, view
-        self.interrupts = 0
+        self.interrupts, self.zygotes = 0, zygotes or {}
         self._stop, self._keep_results = Stop(), keep
         self._environment = environment.of_kernels(folder.scratch.path, home=home)
-        self._environment |= zygotes or {}
+        self._environment |= self.zygotes
         self._runs: dict[str, NotebookRun] = {}
 
     @property
@@ -208,7 +208,7 @@ class Schedule:
         self._runs[item.name] = replace(
             run,
             name=item.name,
-            title=item.entry.title if item.entry else item.source.stem,
+            title=item.entry.title if item.entry else plain_text(item.source.stem),
             module=item.entry.module if item.entry else None,
             preset=item.preset,
             parameters=dict(item.parameters or {}),

@@ -41,6 +41,47 @@ class View:
         """The run is over."""
 
 
+class Shielded(View):
+    """Passes everything on, until that fails: a full or closed stream must not end a run."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def _pass(self, name: str, *facts: Any) -> None:
+        try:
+            getattr(self._view, name)(*facts)
+        except (OSError, ValueError):
+            self._view = View()
+
+    def begin(self, names: list[str], jobs: int) -> None:
+        """Pass it on."""
+        self._pass("begin", names, jobs)
+
+    def started(self, name: str) -> None:
+        """Pass it on."""
+        self._pass("started", name)
+
+    def cell(self, name: str, cell_id: str, done: int, of: int) -> None:
+        """Pass it on."""
+        self._pass("cell", name, cell_id, done, of)
+
+    def finished(self, run: NotebookRun) -> None:
+        """Pass it on."""
+        self._pass("finished", run)
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self._pass("note", text)
+
+    def tick(self) -> None:
+        """Pass it on."""
+        self._pass("tick")
+
+    def end(self) -> None:
+        """Pass it on."""
+        self._pass("end")
+
+
 class PlainView(View):
     """One line when a notebook starts, every ten seconds while it runs, and when it ends."""
 

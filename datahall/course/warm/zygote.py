@@ -171,11 +171,10 @@ class Zygote:
             kernel.kill()
             self._bury(kernel)
         with contextlib.suppress(OSError):
-            for suffix in (".log", ".lock", ""):
-                (self.folder / f"{self.name}{suffix}").unlink(missing_ok=True)
-            if not any(self.folder.glob("*.socket")):
-                for name in FILES:
-                    (self.folder / name).unlink(missing_ok=True)
+            (self.folder / self.name).unlink(missing_ok=True)
+            if not any(self.folder.glob("*.socket")):  # the last one tidies up
+                for path in (*self.folder.glob("*.socket.*"), *map(self.folder.joinpath, FILES)):
+                    path.unlink(missing_ok=True)
                 self.folder.rmdir()  # it is empty, or stays
 
 
