@@ -2,8 +2,8 @@
 
 `report` shows a value. `expect` shows a bound and whether it holds: what is compared between runs
 is the bound's line, what the reader sees is the measured value too. `expect_error` shows a failure
-that is meant. `table` shows a few rows. `Progress` shows that long work is alive, and leaves
-nothing behind. The executed notebook is the record: the runner collects the JSON.
+that is meant. `table` shows a few rows. The executed notebook is the record: the runner collects
+the JSON.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from __future__ import annotations
 import contextlib
 import html
 import math
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from typing import Any, TypeVar
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from datahall import runtime
 from datahall.errors import BoundError, ParameterError
-from datahall.units import format_duration, format_number, format_quantity
+from datahall.units import format_number, format_quantity
 
 RESULT_MIME = "application/vnd.datahall.result+json"
 RESULT_SCHEMA = 1
-
-Item = TypeVar("Item")
+_CLAIM = re.compile(r"C\d+\.[a-z][a-z0-9_]*")
 
 
 def report(
@@ -35,7 +33,7 @@ def report(
         value: A number, a truth value or a short text.
         unit: Its unit; "" for a pure number.
         digits: Significant digits shown; the record keeps all.
-        claim: The id in the claims ledger that the value answers, if any.
+        claim: The claim that the value answers and the value's key there: "C03.test".
 
     Example:
         >>> report("top left output", 19)
@@ -71,7 +69,7 @@ def expect(
         equal: The only value that holds; use it for integers, texts and truth values.
         unit: The unit of value and bounds.
         digits: Significant digits of the measured value as shown.
-        claim: The id in the claims ledger that the value answers, if any.
+        claim: The claim that the value answers and the value's key there: "C03.test".
         judge: False when the bound says nothing about a run with these parameters.
         given: For which parameters the bound is meant, in words; needed with `judge`.
 
@@ -206,77 +204,6 @@ def table(
     _display("\n".join(aligned(row) for row in [list(columns), *written]), markup_table, None)
 
 
-class Progress:
-    """Shows a reader how far long work has come; silent and without a trace otherwise.
-
-    Use it as a context manager: `with Progress("training", total=938) as bar: … bar.update(step,
-    "loss 0.21")`.
-
-    Args:
-        label: What is being done.
-        total: How many steps there are; None when nobody knows.
-    """
-
-    def __init__(self, label: str, total: int | None = None) -> None:
-        self.label, self.total = label, total
-        self._begin = self._last = time.perf_counter()
-        self._handle: Any = None
-
-    def __enter__(self) -> Progress:
-        """Show the first line."""
-        self.update(0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Take the line away."""
-        if self._handle is not None:
-            self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
-
-    def update(self, done: int, note: str = "") -> None:
-        """Show that `done` steps are done; redraws at most five times a second."""
-        now = time.perf_counter()
-        if not runtime.interactive() or (
-            self._handle is not None and now - self._last < 0.2 and done != self.total
-        ):
-            return
-        self._last = now
-        from IPython.display import display
-
-        elapsed = now - self._begin
-        of = f"{done} of {self.total}" if self.total else str(done)
-        left = (
-            f", about {format_duration(elapsed / done * (self.total - done))} left"
-            if self.total and done and elapsed > 1
-            else ""
-        )
-        line = f"{self.label}: {of}, {format_duration(elapsed)}{left}{'; ' + note if note else ''}"
-        label = html.escape(self.label)
-        bar = (
-            f'<progress value="{done}" max="{self.total or 1}" aria-label="{label}"></progress> '
-            f"{html.escape(line)}"
-        )
-        data = {"text/plain": line, "text/html": bar}
-        if self._handle is None:
-            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._handle.update(data, raw=True)
-
-
-def progress(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
-    """Yield the items, showing how far one has come.
-
-    Example:
-        >>> [item * 2 for item in progress([1, 2, 3], "doubling")]
-        [2, 4, 6]
-    """
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    with Progress(label, total) as bar:
-        for done, item in enumerate(items):
-            bar.update(done)
-            yield item
-
-
 def _plain(value: Any) -> Any:
     """Turn NumPy and TensorFlow scalars into Python's own."""
     if isinstance(value, (bool, int, float, str)) and not hasattr(value, "item"):
@@ -330,6 +257,11 @@ def _record(
     holds: bool | None = None,
     given: str = "",
 ) -> dict[str, Any]:
+    if claim is not None and not _CLAIM.fullmatch(claim):
+        raise ParameterError(
+            f"claim is {claim!r}. An id of the ledger, a dot and a key were expected, for example "
+            "'C03.test'."
+        )
     finite = value if not isinstance(value, float) or math.isfinite(value) else str(value)
     return {
         "schema": RESULT_SCHEMA,

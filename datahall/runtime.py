@@ -257,6 +257,14 @@ def fingerprint() -> dict[str, Any]:
     }
 
 
+def blas_threads() -> int:
+    """Return how many threads NumPy's matrix products use in this process, whoever set them."""
+    from threadpoolctl import threadpool_info
+
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return max(pools, default=1)
+
+
 @dataclass(frozen=True)
 class Timing:
     """How long a function took, over several runs, in seconds."""
@@ -326,12 +334,12 @@ class Peak:
 def peak(*, refresh: bool = False) -> Peak:
     """Return what this machine can do at best: the ceiling for every "share of the limit".
 
-    Measured once, in about a second, and kept in the user's data folder with the processor's name
-    and its cores. A value that was taken on a busy machine is measured again, and the better one
-    kept.
+    Measured once, in about a second, and kept in the user's data folder with the processor's name,
+    its cores and the threads that a matrix product really uses. A value that was taken on a busy
+    machine is measured again, and the better one kept.
     """
     file = state.data_folder() / "cache" / "peak.json"
-    key = f"{cpu_model()} x{cores()} {os.environ.get('OMP_NUM_THREADS', '')}"
+    key = f"{cpu_model()}, {cores()} cores, {blas_threads()} threads"
     try:
         kept = json.loads(file.read_text())
         old = Peak(**kept[key]) if key in kept else None

@@ -1,19 +1,15 @@
 """Where Datahall keeps what it makes: the user's data folder, and how a file gets there whole.
 
 Nothing is ever written into the repository by a notebook. One function, `data_folder`, knows the
-place. A file appears by renaming, so a reader sees the old one or the new one and never a half; a
-thing that takes long is made by one process under a lock, while the others wait.
+place. A file appears by renaming, so a reader sees the old one or the new one and never a half.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
 from datahall.errors import DataError
@@ -73,46 +69,6 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
             "another folder "
             "(DATAHALL_HOME, or --output-dir); what stood there before is unharmed."
         ) from error
-    return path
-
-
-def made_once(path: Path, make: Callable[[Path], None], *, wait_s: float = 600) -> Path:
-    """Return `path`, made by one process while others wait; it appears whole or not at all.
-
-    Args:
-        path: The file or folder that is wanted.
-        make: Called with a temporary path beside it; leaves a file or a folder there.
-        wait_s: How long to wait for another process that makes the same thing, in seconds.
-
-    Raises:
-        DataError: It cannot be written, or another process held the lock for too long.
-    """
-    if path.exists():
-        return path
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=wait_s):
-            if not path.exists():
-                make(temporary)
-                temporary.replace(path)
-    except Timeout as error:
-        raise DataError(
-            f"{path} is being made by another process for more than {wait_s:.0f} s. Wait for it, "
-            "or stop it and try again."
-        ) from error
-    except DataError:
-        raise
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written ({error.strerror or error}). Free some space, or set "
-            "DATAHALL_HOME to another folder."
-        ) from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
     return path
 
 

@@ -2,13 +2,12 @@
 
 `make fix` formats, normalises the notebooks, builds the labs and writes the generated tables; where
 nothing is out of date it changes nothing. `make docs` first executes the course with the notebooks'
-own defaults, notes the measured seconds in `course.toml` and measures the claims.
+own defaults, notes the measured seconds in `measured.json` and measures the claims.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from datahall.state import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-CATALOGUE = ROOT / "datahall" / "course.toml"
+MEASURED = ROOT / "datahall" / catalogue.MEASURED
 FIX = (
     ("ruff", "check", "--quiet", "--fix", "."),
     ("ruff", "format", "--quiet", "."),
@@ -40,28 +39,17 @@ def call(command: tuple[str, ...]) -> bool:
     return code == 0
 
 
-def with_seconds(text: str, stem: str, seconds: float) -> str:
-    """Return the catalogue's text with a notebook's measured seconds, its comments kept."""
-    stem_line = f'stem = "{stem}"\n'
-    before, found, after = text.partition(stem_line)
-    if not found:
-        return text
-    table, mark, rest = after.partition("\n[")
-    old = re.search(r"(?m)^run_s = (\d+)$", table)
-    # A tenth more or less is the machine's mood, not a change of the lecture.
-    if old and abs(int(old[1]) - seconds) <= max(2, 0.1 * int(old[1])):
-        return text
-    table = re.sub(r"(?m)^run_s = .*\n", "", table)
-    return f"{before}{stem_line}run_s = {round(seconds)}\n{table}{mark}{rest}"
-
-
 def note_seconds(results: Path) -> None:
-    """Write the seconds of a run into the catalogue."""
-    text = CATALOGUE.read_text(encoding="utf-8")
+    """Write the seconds of a run into `measured.json`; a tenth more or less changes nothing."""
+    seconds = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else {}
     for notebook in json.loads(results.read_text(encoding="utf-8"))["notebooks"]:
-        if notebook["status"] == "passed":
-            text = with_seconds(text, Path(notebook["path"]).stem, notebook["seconds"])
-    write_atomically(CATALOGUE, text)
+        stem, new = Path(notebook["path"]).stem, notebook["seconds"]
+        old = seconds.get(stem)
+        if notebook["status"] == "passed" and not (
+            old is not None and abs(old - new) <= max(2, 0.1 * old)
+        ):
+            seconds[stem] = round(new)
+    write_atomically(MEASURED, json.dumps(dict(sorted(seconds.items())), indent=1) + "\n")
 
 
 def restate_minutes() -> None:
@@ -83,7 +71,7 @@ def main(arguments: list[str]) -> int:
     restate_minutes()
     done += [call(command) for command in FIX]
     if readme.fix(ROOT):
-        print("README.md: the course table is new")
+        print("README.md or docs/decisions/README.md: a table is new")
     return 0 if all(done) else 1
 
 

@@ -1,4 +1,4 @@
-"""The README's course table, made from `datahall/course.toml` and what exists of each module."""
+"""The README's course table and the index of decisions, from the catalogue and what exists."""
 
 from __future__ import annotations
 
@@ -13,29 +13,43 @@ END = "<!-- end of course table -->"
 HEAD = (
     "| | Module | Lectures | Labs | Minutes | You end with |\n| --- | --- | --- | --- | --- | --- |"
 )
+INDEX_HEAD = """# Decisions
+
+What binds more than one module, one page each; written by `make fix`. The reasons of one lecture
+stand in its *limits*.
+
+"""
 
 
 def row(module: Module, root: Path) -> str:
-    """Return one module's line; a module that nobody has written yet says so."""
-    lectures, labs, total = [], [], 0
-    for notebook in module.notebooks:
-        read, solve = minutes.lecture(notebook, root), minutes.lab(notebook, root)
-        files = notebook.files()
-        if read is not None:
-            lectures.append(f"[{notebook.title}]({files['lecture']})")
-            total += read
-        if solve is not None:
-            labs.append(f"[{len(labs) + 1}]({files['lab']})")
-            total += solve
+    """Return one module's line, however many lectures it has; an unwritten module says so."""
+    read = [minutes.lecture(notebook, root) for notebook in module.notebooks]
+    solve = [minutes.lab(notebook, root) for notebook in module.notebooks]
+    lectures, labs = (sum(each is not None for each in kind) for kind in (read, solve))
+    title = module.title
+    if lectures:
+        title = f"[{title}]({module.notebooks[0].files()['lecture']})"
+    total = sum(each or 0 for each in (*read, *solve))
     cells = [
         module.label,
-        module.title,
-        "<br>".join(lectures) or "planned",
-        " ".join(labs),
+        title,
+        str(lectures or "planned"),
+        str(labs or ""),
         str(total or ""),
         module.result,
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def index(folder: Path) -> str:
+    """Return the index of the decisions: number and title of each page."""
+    lines = []
+    for page in sorted(folder.glob("[0-9]*.md")):
+        number, title = (
+            page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").split(" ", 1)
+        )
+        lines.append(f"- [{number}]({page.name}) {title}")
+    return INDEX_HEAD + "\n".join(lines) + "\n"
 
 
 def table(root: Path) -> str:
@@ -56,10 +70,17 @@ def with_table(text: str, root: Path) -> str:
 
 
 def fix(root: Path) -> bool:
-    """Bring the README's table up to date; return whether it changed."""
-    path = root / "README.md"
-    text = path.read_text(encoding="utf-8")
-    fixed = with_table(text, root)
-    if fixed != text:
-        write_atomically(path, fixed)
-    return fixed != text
+    """Bring the README's table and the decisions' index up to date; return whether one changed."""
+    readme, decisions = root / "README.md", root / "docs" / "decisions"
+    wanted = {
+        readme: with_table(readme.read_text(encoding="utf-8"), root),
+        decisions / "README.md": index(decisions),
+    }
+    changed = {
+        path: text
+        for path, text in wanted.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    }
+    for path, text in changed.items():
+        write_atomically(path, text)
+    return bool(changed)

@@ -1,7 +1,7 @@
 """Pooling: each window of an image becomes one number.
 
-`windows` shows every window without copying; `max_pool` and `average_pool` reduce them;
-`max_pool_gradient` sends a gradient back to the winners.
+`windows` shows every window without copying; `max_pool` reduces them; `max_pool_gradient` sends a
+gradient back to the winners.
 """
 
 from __future__ import annotations
@@ -58,18 +58,6 @@ def max_pool(images: Array, size: int = 2, *, stride: int | None = None) -> Arra
     """
     largest: Array = windows(images, size, stride=stride).max(axis=(-2, -1))
     return largest
-
-
-def average_pool(images: Array, size: int = 2, *, stride: int | None = None) -> Array:
-    """Return the mean of each window.
-
-    Example:
-        >>> average_pool(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
-        array([[ 2.5,  4.5],
-               [10.5, 12.5]])
-    """
-    mean: Array = windows(images, size, stride=stride).mean(axis=(-2, -1))
-    return mean
 
 
 def max_pool_gradient(images: Array, upstream: Array, size: int = 2) -> Array:

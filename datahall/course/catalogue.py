@@ -6,30 +6,44 @@ file name. The fields of `course.toml`:
 - `[course]`: `title`, `version`.
 - `[[module]]`: `number`, `slug`, `title`, `needs` (slugs), `result`, and its `[[module.notebook]]`
   tables.
-- `[[module.notebook]]`: `stem`, `title`, `needs` (stems), `lab`, `run_s` (seconds of the measured
-  classroom run), `presets.<name>.<parameter>`, `budget` (why a budget of the style is exceeded),
-  `kernel` and `lab_kernel` (which libraries a warm kernel has imported: `tensorflow`, `plain` for
-  none of TensorFlow, or `cold`).
+- `[[module.notebook]]`: `stem`, `title`, `needs` (stems), `lab`, `presets.<name>.<parameter>`,
+  `budget` (why a budget of the style is exceeded), `about_cost` (more of its outputs may be left
+  out of the comparison: they are times), `kernel` and `lab_kernel` (which libraries a warm kernel
+  has imported: `tensorflow`, `plain` for none of TensorFlow, or `cold`).
+
+Needs name what stands before. What a machine writes is elsewhere: `measured.json` holds the seconds
+of each classroom run, by stem, written by `make docs`.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from datahall.course.exits import InputError, MachineError
+from datahall.course.fields import STRICT, refuse_twice, validated
 
-PRESETS = ("smoke", "classroom", "full")
-KERNELS = ("tensorflow", "plain", "cold")
+Preset = Literal["smoke", "classroom", "full"]
+Seconds = Annotated[float, Field(ge=0)]
+Kernel = Literal["tensorflow", "plain", "cold"]
+PRESETS: tuple[str, ...] = get_args(Preset)
+KERNELS: tuple[str, ...] = get_args(Kernel)
+MEASURED = "measured.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Notebook:
     """A lecture: its name, what must run before it, its lab, and its parameters for each preset.
 
@@ -40,6 +54,8 @@ class Notebook:
         needs: Stems of the notebooks that must be run before it.
         lab: Stem of the lab that belongs to it, or None.
         presets: Parameters for each preset; `classroom` is the notebook's own defaults.
+        budget: Why it exceeds a budget of the style; "" if it does not.
+        about_cost: Whether many of its outputs are times.
         run_s: Measured seconds of the classroom run, or None before the first measurement.
         kernel: What its kernel may be forked from: one of `KERNELS`.
         lab_kernel: The same for its lab and solution.
@@ -50,15 +66,21 @@ class Notebook:
     module: str
     needs: tuple[str, ...] = ()
     lab: str | None = None
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    run_s: float | None = None
-    kernel: str = "tensorflow"
-    lab_kernel: str = "tensorflow"
+    presets: dict[Preset, dict[str, Any]] = Field(default_factory=dict)
+    budget: str = ""
+    about_cost: bool = False
+    run_s: Seconds | None = None
+    kernel: Kernel = "tensorflow"
+    lab_kernel: Kernel = "tensorflow"
 
     @property
     def solution(self) -> str | None:
         """Stem of the solution that the lab is built from."""
         return f"{self.lab.removesuffix('_lab')}_solution" if self.lab else None
+
+    def parameters(self, preset: str) -> dict[str, Any]:
+        """Return the parameters that a preset gives it; what is not named keeps its default."""
+        return dict(next((given for name, given in self.presets.items() if name == preset), {}))
 
     def files(self) -> dict[str, str]:
         """Return its lecture, lab and solution files, relative to the repository."""
@@ -71,7 +93,7 @@ class Notebook:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Module:
     """One module of the course, with its notebooks in reading order."""
 
@@ -179,7 +201,7 @@ class Catalogue:
 
 @cache
 def load(path: Path | None = None) -> Catalogue:
-    """Read the course from `course.toml`.
+    """Read the course from `course.toml`, and the measured seconds beside it.
 
     Args:
         path: Another file of the same structure; the package's own if left out.
@@ -193,121 +215,76 @@ def load(path: Path | None = None) -> Catalogue:
         '01'
     """
     source = path or files("datahall") / "course.toml"
+    seconds = _seconds(path.with_name(MEASURED) if path else files("datahall") / MEASURED)
     try:
         raw = tomllib.loads(source.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(
             f"course.toml cannot be read ({error}). Mend the file, or install the package again."
         ) from error
-    course = _Fields(raw, "course.toml")
-    about = _Fields(course.get("course", dict), "[course]")
-    modules = tuple(_module(table) for table in course.get("module", list))
-    catalogue = Catalogue(about.get("title", str), about.get("version", str), modules)
+    course = validated(_Course, raw, "course.toml")
+    about = validated(_About, course.course, "course.toml: [course]")
+    modules = tuple(_module(table, seconds) for table in course.module)
+    catalogue = Catalogue(about.title, about.version, modules)
     _check_names(catalogue)
+    _check_needs(catalogue)
     return catalogue
 
 
-class _Fields:
-    """One table of the file: takes fields out by name and type, and says which one is wrong."""
+@dataclass(frozen=True, config=STRICT)
+class _Course:
+    """The file's two parts, their fields not looked at yet."""
 
-    def __init__(self, table: Any, place: str) -> None:
-        if not isinstance(table, dict):
-            raise InputError(f"course.toml: {place} is {table!r}. A table was expected.")
-        self.table, self.place = table, place
-
-    def get(self, name: str, kind: type, *, default: Any = None, optional: bool = False) -> Any:
-        if name not in self.table:
-            if optional:
-                return default
-            raise InputError(
-                f"course.toml: {self.place} has no field {name!r}. Add it ({kind.__name__})."
-            )
-        value = self.table[name]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise InputError(
-                f"course.toml: {self.place}: {name} is {value!r}. A value of type {kind.__name__} "
-                "was expected."
-            )
-        return value
-
-    def one_of(self, name: str, words: tuple[str, ...]) -> str:
-        """Return a field that is one of some words; the first of them if it is left out."""
-        value = self.get(name, str, default=words[0], optional=True)
-        if value not in words:
-            raise InputError(
-                f"course.toml: {self.place}: {name} is {value!r}. One of {', '.join(words)} was "
-                "expected."
-            )
-        return str(value)
-
-    def only(self, *names: str) -> None:
-        for name in self.table:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(names)}."
-                raise InputError(f"course.toml: {self.place} has an unknown field {name!r}.{hint}")
+    course: dict[str, Any]
+    module: list[dict[str, Any]]
 
 
-def _module(table: Any) -> Module:
-    slug = table.get("slug") if isinstance(table, dict) else None
-    fields = _Fields(table, f"[[module]] {slug or '(without slug)'}")
-    fields.only("number", "slug", "title", "needs", "result", "notebook")
-    slug = fields.get("slug", str)
-    return Module(
-        fields.get("number", int),
-        slug,
-        fields.get("title", str),
-        fields.get("result", str),
-        tuple(fields.get("needs", list, default=[], optional=True)),
-        tuple(
-            _notebook(entry, slug)
-            for entry in fields.get("notebook", list, default=[], optional=True)
-        ),
-    )
+@dataclass(frozen=True, config=STRICT)
+class _About:
+    """The table `[course]`."""
+
+    title: str
+    version: str
 
 
-def _notebook(table: Any, slug: str) -> Notebook:
-    stem = table.get("stem") if isinstance(table, dict) else None
-    fields = _Fields(table, f"[[module.notebook]] {stem or f'of {slug}, without stem'}")
-    fields.only(
-        *("stem", "title", "needs", "lab", "presets", "run_s", "budget", "kernel", "lab_kernel")
-    )
-    presets = _Fields(
-        fields.get("presets", dict, default={}, optional=True), f"{fields.place}.presets"
-    )
-    presets.only(*PRESETS)
-    run_s = fields.table.get("run_s")
-    if run_s is not None and (
-        isinstance(run_s, bool) or not isinstance(run_s, int | float) or run_s < 0
-    ):
+def _seconds(source: Path | Traversable) -> dict[str, float]:
+    """Return the measured seconds of each notebook's classroom run, by stem."""
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    try:
+        return validated(dict[str, Seconds], json.loads(text), MEASURED)
+    except ValueError as error:
+        raise InputError(f"{MEASURED} is no JSON ({error}). Run `make docs` again.") from error
+
+
+def _module(table: dict[str, Any], seconds: Mapping[str, float]) -> Module:
+    fields = {key: value for key, value in table.items() if key != "notebook"}
+    place = f"course.toml: [[module]] {fields.get('slug', '(without slug)')}"
+    module = validated(Module, fields, place)
+    rows = validated(list[dict[str, Any]], table.get("notebook", []), f"{place}: notebook")
+    return replace(module, notebooks=tuple(_notebook(row, module, seconds) for row in rows))
+
+
+def _notebook(row: dict[str, Any], module: Module, seconds: Mapping[str, float]) -> Notebook:
+    stem = row.get("stem", f"of {module.slug}, without stem")
+    place = f"course.toml: [[module.notebook]] {stem}"
+    if found := row.keys() & {"module", "run_s"}:
         raise InputError(
-            f"course.toml: {fields.place}: run_s is {run_s!r}. Seconds, zero or more, were "
-            "expected."
+            f"{place} has an unknown field {min(found)!r}. It is not written there: the module "
+            f"is the table's own, seconds stand in {MEASURED}."
         )
-    return Notebook(
-        fields.get("stem", str),
-        fields.get("title", str),
-        slug,
-        tuple(fields.get("needs", list, default=[], optional=True)),
-        fields.get("lab", str, optional=True),
-        {name: dict(presets.get(name, dict)) for name in presets.table},
-        None if run_s is None else float(run_s),
-        fields.one_of("kernel", KERNELS),
-        fields.one_of("lab_kernel", KERNELS),
-    )
+    return validated(Notebook, {**row, "module": module.slug, "run_s": seconds.get(stem)}, place)
 
 
 def _check_names(catalogue: Catalogue) -> None:
     """Refuse names that occur twice and needs that name nothing."""
     slugs = [module.slug for module in catalogue.modules]
     stems = [notebook.stem for notebook in catalogue.notebooks]
-    labels = [module.label for module in catalogue.modules]
-    for kind, names in (("slug", slugs), ("stem", stems), ("number", labels)):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InputError(
-                f"course.toml: the {kind} {twice[0]!r} occurs twice. Each must occur once."
-            )
+    refuse_twice(slugs, "slug", "course.toml")
+    refuse_twice(stems, "stem", "course.toml")
+    refuse_twice([module.label for module in catalogue.modules], "number", "course.toml")
     needs = [(m.slug, need, slugs) for m in catalogue.modules for need in m.needs]
     needs += [(n.stem, need, stems) for n in catalogue.notebooks for need in n.needs]
     for name, need, known in needs:
@@ -316,6 +293,30 @@ def _check_names(catalogue: Catalogue) -> None:
                 f"course.toml: {name}: needs names {need!r}, which does not exist. Known: "
                 f"{', '.join(known)}."
             )
+
+
+def _check_needs(catalogue: Catalogue) -> None:
+    """Refuse needs that go round in a circle, and needs of what comes later."""
+    _check_order({module.slug: module.needs for module in catalogue.modules})
+    _check_order({notebook.stem: notebook.needs for notebook in catalogue.notebooks})
+
+
+def _check_order(needs: Mapping[str, tuple[str, ...]]) -> None:
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        circle = " → ".join(reversed(error.args[1]))
+        raise InputError(
+            f"course.toml: needs go round in a circle: {circle}. Take one of them out."
+        ) from error
+    before: set[str] = set()
+    for name, wanted in needs.items():
+        if later := [need for need in wanted if need not in before]:
+            raise InputError(
+                f"course.toml: {name}: needs names {later[0]!r}, which comes later. The order of "
+                "the file is the order of the course: move one of them."
+            )
+        before.add(name)
 
 
 def repository_root() -> Path:

@@ -1,7 +1,7 @@
 """How long a reader needs: words and code at a stated pace, plus the measured run.
 
 A reader reads 150 words of prose a minute and 12 lines of code a minute, and waits for the
-classroom run (`run_s` in `course.toml`, measured by `make docs`). A lab adds the minutes that its
+classroom run (`measured.json`, measured by `make docs`). A lab adds the minutes that its
 exercises state ("about 10 minutes").
 """
 

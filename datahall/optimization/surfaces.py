@@ -199,4 +199,6 @@ def heights(name: str, *, size: int = 61) -> tuple[Array, Array, Array]:
     left, right, bottom, top = surface.limits
     x, y = np.linspace(left, right, size), np.linspace(bottom, top, size)
     losses = np.array([[surface.value(np.array([a, b])) for a in x] for b in y])
+    for kept in (x, y, losses):
+        kept.setflags(write=False)  # every caller gets the same arrays
     return x, y, losses

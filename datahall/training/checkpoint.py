@@ -60,7 +60,8 @@ def load(path: Path, model: keras.Model) -> int:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             step = int(file["step"])
-            values = [file[name] for name in sorted(file.files) if name != "step"]
+            names = sorted(set(file.files) - {"step"}, key=int)  # 1000 stands after 999
+            values = [file[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"the checkpoint {path} cannot be read ({error}). A whole file written by "

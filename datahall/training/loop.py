@@ -50,7 +50,8 @@ def places(step: int, *, examples: int, batch: int, seed: int = 0) -> NDArray[np
     if step < 0:
         raise ParameterError(f"step is {step}. Expected 0 or more. Steps are counted from 0.")
     epoch, position = divmod(step, steps_per_epoch(examples, batch))
-    return _shuffle(examples, epoch, seed)[position * batch : (position + 1) * batch]
+    # A copy: the shuffle is kept for the next step, whatever a caller does with its part.
+    return _shuffle(examples, epoch, seed)[position * batch : (position + 1) * batch].copy()
 
 
 @lru_cache(maxsize=4)

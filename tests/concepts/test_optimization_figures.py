@@ -10,6 +10,13 @@ def lines(axes):
     return {line.get_label(): line for line in axes.lines}
 
 
+def test_heights_that_are_kept_for_the_next_caller_cannot_be_changed():
+    x, _, losses = surfaces.heights("stretched bowl", size=5)
+    for kept in (x, losses):
+        with pytest.raises(ValueError, match="read-only"):
+            kept[:] = 0
+
+
 def test_the_slopes_drawn_peak_at_one_a_quarter_and_one():
     figure = figures.activation_slopes()
     tops = {line.get_label(): line.get_ydata().max() for line in figure.axes[1].lines}

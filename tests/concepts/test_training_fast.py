@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from datahall import datasets
+from datahall.datasets.mnist import Split
 from datahall.errors import CourseError, ParameterError, ShapeError
 from datahall.training import fast, fast_figures, ladder, race
 from datahall.training.recipe import (
@@ -34,16 +35,16 @@ EXACT = replace(TO_98, compute="float32", steps=12, halves=1)
 
 
 @pytest.fixture(scope="module")
-def train() -> datasets.Split:
+def train() -> Split:
     return datasets.load("mnist").train
 
 
 @pytest.fixture(scope="module")
-def short(train: datasets.Split) -> fast.Trained:
+def short(train: Split) -> fast.Trained:
     return fast.train(train.images[:2000], train.labels[:2000], EXACT, seed=3)
 
 
-def keras_twin(recipe: Recipe, train: datasets.Split, seed: int, count: int) -> list[np.ndarray]:
+def keras_twin(recipe: Recipe, train: Split, seed: int, count: int) -> list[np.ndarray]:
     """Train the same steps with Keras' own layers, loss, optimizer and `train_on_batch`."""
     import keras
 

@@ -229,3 +229,32 @@ def test_the_networks_have_the_parameters_that_the_claims_need():
 def test_a_call_without_meaning_is_refused_by_a_message(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_a_step_sees_the_same_batch_whatever_a_caller_did_with_it() -> None:
+    batch = loop.places(0, examples=10, batch=4)
+    before = batch.copy()
+    batch.sort()
+    batch[:] = 0
+    np.testing.assert_array_equal(loop.places(0, examples=10, batch=4), before)
+
+
+def test_a_checkpoint_of_more_than_a_thousand_arrays_comes_back_in_order(tmp_path) -> None:
+    class Many:
+        """A network of 1,005 scalars: what a checkpoint needs of one."""
+
+        name = "many"
+
+        class optimizer:  # noqa: N801 (stands where Keras has an object)
+            variables: list = []  # noqa: RUF012
+            build = staticmethod(lambda _variables: None)
+
+        def __init__(self, values):
+            self.variables = [keras.Variable(float(value)) for value in values]
+            self.trainable_variables = self.variables
+
+    path = tmp_path / "checkpoint.npz"
+    checkpoint.save(path, Many(range(1005)), step=7)
+    fresh = Many([0] * 1005)
+    assert checkpoint.load(path, fresh) == 7
+    assert [float(variable.numpy()) for variable in fresh.variables] == list(range(1005))

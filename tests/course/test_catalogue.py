@@ -26,7 +26,6 @@ result = "a wave"
 stem = "01_waves"
 title = "A wave"
 lab = "01_waves_lab"
-run_s = 12.5
 [module.notebook.presets.smoke]
 steps = 3
 
@@ -37,6 +36,9 @@ title = "Echoes"
 result = "an echo"
 needs = ["waves"]
 """
+
+
+NOTEBOOK = "[[module.notebook]]\ntitle = ''\nstem = "
 
 
 def read(tmp_path: Path, text: str) -> catalogue.Catalogue:
@@ -52,6 +54,7 @@ def test_the_course_itself_can_be_read_and_is_in_order() -> None:
 
 
 def test_a_notebook_knows_its_files_presets_and_measured_time(tmp_path: Path) -> None:
+    (tmp_path / "measured.json").write_text('{"01_waves": 12.5, "09_gone": 1}')
     (notebook,) = read(tmp_path, GOOD).notebooks
     assert notebook.files() == {
         "lecture": "notebooks/01_waves.ipynb",
@@ -96,11 +99,13 @@ def test_a_module_without_notebooks_says_so() -> None:
     ("old", "new", "says"),
     [
         ('title = "Waves"', "", r"\[\[module\]\] waves has no field 'title'"),
-        ("number = 1", 'number = "1"', "waves: number is '1'. A value of type int"),
-        ("number = 1", "number = true", "waves: number is True. A value of type int"),
+        ("number = 1", 'number = "1"', "waves: number is '1'. It should be a valid integer."),
+        ("number = 1", "number = true", "waves: number is True. It should be a valid integer."),
         ('result = "a wave"', 'result = "a"\nminuets = 3', "waves has an unknown field 'minuets'"),
-        ("run_s = 12.5", 'run_s = "12"', "01_waves: run_s is '12'. Seconds, zero or more"),
-        ("run_s = 12.5", "run_s = -1", "01_waves: run_s is -1. Seconds, zero or more"),
+        ("lab =", "run_s = 12\nlab =", "01_waves has an unknown field 'run_s'.*measured.json"),
+        ('lab = "01', 'needs = "x"\nlab = "01', "01_waves: needs is 'x'. It should be a valid"),
+        ('needs = ["waves"]', 'needs = ["echoes"]', "round in a circle: echoes → echoes"),
+        ('result = "a wave"', 'result = ""\nneeds = ["echoes"]', "circle: waves → echoes → waves"),
         ("presets.smoke", "presets.smoek", "unknown field 'smoek'. Did you mean 'smoke'"),
         ('needs = ["waves"]', 'needs = ["tides"]', "echoes: needs names 'tides', which does not"),
         ('slug = "echoes"', 'slug = "waves"', "the slug 'waves' occurs twice"),
@@ -115,6 +120,33 @@ def test_a_mistake_in_the_file_is_told_by_its_field(
     assert old in GOOD
     with pytest.raises(InputError, match=says):
         read(tmp_path, GOOD.replace(old, new, 1))
+
+
+def test_a_need_of_what_comes_later_is_refused(tmp_path: Path) -> None:
+    later = GOOD.replace('needs = ["waves"]', "").replace('"a wave"\n', '"a"\nneeds = ["echoes"]\n')
+    with pytest.raises(InputError, match="waves: needs names 'echoes', which comes later"):
+        read(tmp_path, later)
+    two = NOTEBOOK + "'02_one'\nneeds = ['02_two']\n" + NOTEBOOK + "'02_two'\n"
+    with pytest.raises(InputError, match="02_one: needs names '02_two', which comes later"):
+        read(tmp_path, GOOD + two)
+    circle = NOTEBOOK + "'02_a'\nneeds = ['02_a']\n"
+    with pytest.raises(InputError, match="needs go round in a circle: 02_a → 02_a"):
+        read(tmp_path, GOOD + circle)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{half", "is no JSON"), ('{"a": -1}', "a is -1"), ('{"a": "4"}', "a is '4'")],
+)
+def test_a_damaged_file_of_seconds_names_itself(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "measured.json").write_text(text)
+    with pytest.raises(InputError, match=f"measured.json.*{says}"):
+        read(tmp_path, GOOD)
+
+
+def test_every_measured_notebook_is_one_of_the_course() -> None:
+    seconds = [notebook.run_s for notebook in catalogue.load().notebooks]
+    assert None not in seconds
 
 
 def test_a_module_counts_what_of_it_exists(tmp_path: Path) -> None:

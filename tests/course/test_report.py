@@ -54,7 +54,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, write_notebook: Write) -> 
     folder = tmp_path_factory.mktemp("report")
     reports = (
         "from datahall import reporting\n"
-        "reporting.expect('size <ratio>', 3.95, at_least=3.9, claim='C11')\n"
+        "reporting.expect('size <ratio>', 3.95, at_least=3.9, claim='C11.size')\n"
         "reporting.report('parameters', 93_322)"
     )
     paths = [

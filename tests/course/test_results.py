@@ -20,7 +20,7 @@ Write = Callable[..., Path]
 
 REPORTS = """
 from datahall import reporting
-reporting.report("size", 373_288, "B", claim="C04")
+reporting.report("size", 373_288, "B", claim="C04.size")
 reporting.expect("ratio", 3.95, at_least=3.9)
 reporting.expect("accuracy", 0.5, at_least=0.98, judge=False, given="epochs of 5 or more")
 reporting.report("not a number", float("nan"))
@@ -79,7 +79,7 @@ def test_the_schema_knows_every_status_and_kind_of_failure(schema: dict[str, Any
 
 def test_reported_values_travel_with_unit_claim_bound_and_cell(found: Results) -> None:
     size, ratio, accuracy, nothing = found["reports"].values
-    assert (size.value, size.unit, size.claim, size.bound) == (373_288, "B", "C04", None)
+    assert (size.value, size.unit, size.claim, size.bound) == (373_288, "B", "C04.size", None)
     assert (ratio.bound, ratio.holds, ratio.cell_id) == ({"at_least": 3.9}, True, "cell-b")
     assert (accuracy.holds, accuracy.given) == (None, "epochs of 5 or more")
     assert nothing.name == "not a number"

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from datahall import datasets
+from datahall.datasets import files
+from datahall.datasets.mnist import read_idx
 from datahall.errors import DataError, ParameterError
 
 FILES = [
@@ -99,7 +102,7 @@ def test_a_missing_file_names_every_place_it_was_looked_for(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
-    monkeypatch.setattr(datasets, "_REPOSITORY", copy.parent / "no-repository")
+    monkeypatch.setattr(files, "_REPOSITORY", copy.parent / "no-repository")
     with pytest.raises(DataError, match=r"is missing. It was looked for in .*data.*git checkout"):
         datasets.load("mnist")
 
@@ -108,6 +111,17 @@ def test_an_unpacked_file_that_was_changed_is_unpacked_anew(home: Path) -> None:
     file = datasets.path("mnist", "train-labels-idx1-ubyte")
     good = file.read_bytes()
     file.write_bytes(good[:-10])
+    assert datasets.path("mnist", "train-labels-idx1-ubyte").read_bytes() == good
+
+
+def test_a_changed_file_of_the_same_size_is_not_trusted(home: Path) -> None:
+    """Size and place alone say nothing; the time of change is part of the stamp."""
+    file = datasets.path("mnist", "train-labels-idx1-ubyte")
+    good = file.read_bytes()
+    with file.open("r+b") as opened:  # in place: same size, same inode
+        opened.seek(1000)
+        opened.write(bytes([good[1000] ^ 1]))
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
     assert datasets.path("mnist", "train-labels-idx1-ubyte").read_bytes() == good
 
 
@@ -130,7 +144,7 @@ def test_read_idx_refuses_a_header_that_does_not_fit(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(b"\0\0\x08\x01\0\0\0\x05abc")
     with pytest.raises(DataError, match="not a complete IDX file"):
-        datasets.read_idx(file)
+        read_idx(file)
 
 
 def test_verify_reports_every_file_and_what_is_wrong_with_it(copy: Path) -> None:

@@ -25,7 +25,7 @@ def test_report_and_expect_carry_text_markup_and_record() -> None:
         """
         from datahall.reporting import expect, report
         import numpy as np
-        report("size", np.int64(373288), "B", claim="C99")
+        report("size", np.int64(373288), "B", claim="C99.size")
         expect("ratio", np.float32(3.94), at_least=3.9)
         expect("error", 0.5, at_most=0.1)
         """
@@ -33,7 +33,7 @@ def test_report_and_expect_carry_text_markup_and_record() -> None:
     assert value.data["text/plain"] == "size: 373 kB"
     record = value.data[reporting.RESULT_MIME]
     assert record == {
-        "schema": 1, "name": "size", "value": 373288, "unit": "B", "claim": "C99",
+        "schema": 1, "name": "size", "value": 373288, "unit": "B", "claim": "C99.size",
         "bound": None, "holds": None, "given": "",
     }  # fmt: skip
     assert bound.data["text/plain"] == "ratio ≥ 3.9: yes"
@@ -130,3 +130,9 @@ def test_expect_error_lets_another_error_through() -> None:
 def test_a_table_aligns_numbers_right_and_words_left(capsys: pytest.CaptureFixture[str]) -> None:
     reporting.table([{"a": "x", "n": 1}, {"a": "long", "n": 1000}])
     assert capsys.readouterr().out == "a         n\nx         1\nlong  1,000\n"
+
+
+@pytest.mark.parametrize("claim", ["C01", "C01.", "C01.Rows", "rows", ""])
+def test_a_value_for_a_claim_needs_a_key(claim: str) -> None:
+    with pytest.raises(ParameterError, match=r"An id of the ledger, a dot and a key"):
+        reporting.report("rows", 6, claim=claim)

@@ -1,18 +1,22 @@
 """Files that appear whole, a start that repeats, a stopwatch and a ceiling."""
 
+import ast
+import getpass
 import json
-import multiprocessing
 import os
+import platform
+import random
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from datahall import runtime, state
-from datahall.errors import DataError, ParameterError, UnitError
+from datahall.errors import ParameterError, UnitError
 from datahall.units import format_duration, format_number, format_quantity
 
 
@@ -37,37 +41,37 @@ def test_write_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path) -> N
     assert [p.name for p in tmp_path.iterdir()] == ["x"], "nothing half-made is left"
 
 
-def _make(path: Path, log: Path) -> None:
-    def work(temporary: Path) -> None:
-        with log.open("a") as file:
-            file.write("made\n")
-        time.sleep(0.2)
-        temporary.write_text("whole")
-
-    state.made_once(path, work)
-
-
-def test_made_once_is_made_by_one_process_while_the_others_wait(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    arguments = (tmp_path / "thing", tmp_path / "log")
-    processes = [context.Process(target=_make, args=arguments) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(30)
-    assert (tmp_path / "thing").read_text() == "whole"
-    assert (tmp_path / "log").read_text() == "made\n"
-
-
-def test_made_once_leaves_nothing_when_making_fails(tmp_path: Path) -> None:
-    def fail(temporary: Path) -> None:
-        temporary.mkdir()
-        raise DataError("no luck.")
-
-    with pytest.raises(DataError, match="no luck"):
-        state.made_once(tmp_path / "thing", fail)
-    assert not (tmp_path / "thing").exists()
-    assert not list(tmp_path.glob("*.part"))
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path: Path) -> None:
+    """Seen by the calls to the system: written, synced, and only then renamed."""
+    program = (
+        "import os, pathlib, sys\n"
+        "from datahall import state\n"
+        "seen = []\n"
+        "def watch(event, arguments):\n"
+        "    if event in ('os.rename', 'open'):\n"
+        "        seen.append((event, *map(str, arguments[:2])))\n"
+        "real = os.fsync\n"
+        "def fsync(handle):\n"
+        "    name = os.readlink(f'/proc/self/fd/{handle}')\n"
+        "    seen.append(('fsync', name, os.fstat(handle).st_size))\n"
+        "    real(handle)\n"
+        "os.fsync = fsync\n"
+        "sys.addaudithook(watch)\n"
+        "state.write_atomically(pathlib.Path(sys.argv[1]), 'x' * 1000)\n"
+        "print(repr([s for s in seen if sys.argv[1].rpartition('/')[0] in str(s[1])]))\n"
+    )
+    file = tmp_path / "x"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(file)], capture_output=True, text=True, check=True
+    )
+    events = ast.literal_eval(done.stdout)
+    synced = [n for n, event in enumerate(events) if event[0] == "fsync"]
+    renamed = [n for n, event in enumerate(events) if event[0] == "os.rename"]
+    assert len(synced) == len(renamed) == 1
+    temporary = events[synced[0]][1]
+    assert events[synced[0]][2] == 1000, "all of it was handed to the system before the sync"
+    assert events[renamed[0]] == ("os.rename", temporary, str(file))
+    assert synced < renamed
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", True])
@@ -76,26 +80,35 @@ def test_start_refuses_a_seed_that_numpy_cannot_take(seed: object) -> None:
         runtime.start(seed)  # type: ignore[arg-type]
 
 
-def test_start_makes_numpy_repeat() -> None:
-    runtime.start(seed=3)
-    first = np.random.random()
-    runtime.start(seed=3)
-    assert first == np.random.random()
+def test_a_seed_makes_random_numbers_repeat_and_another_changes_them() -> None:
+    def draw(seed: int) -> tuple[float, float]:
+        runtime.start(seed=seed)
+        return np.random.random(), random.random()  # noqa: S311 (the generator under test)
+
+    first = draw(3)
+    assert draw(3) == first
+    other = draw(4)
+    assert other[0] != first[0]
+    assert other[1] != first[1]
 
 
 def test_logical_devices_and_seeds_reach_keras_imported_later() -> None:
     program = (
         "from datahall import runtime; runtime.start(seed=5, devices=2)\n"
         "import keras, tensorflow as tf\n"
-        "w = keras.layers.Dense(1); w.build((None, 2)); a = w.get_weights()[0]\n"
-        "runtime.start(seed=5)\n"
-        "w = keras.layers.Dense(1); w.build((None, 2)); b = w.get_weights()[0]\n"
-        "print(len(tf.config.list_logical_devices('CPU')), bool((a == b).all()))"
+        "def draw():\n"
+        "    layer = keras.layers.Dense(1); layer.build((None, 2))\n"
+        "    return [*layer.get_weights()[0].ravel(), float(tf.random.uniform(()))]\n"
+        "a = draw(); next_ = draw()\n"
+        "runtime.start(seed=5); b = draw()\n"
+        "runtime.start(seed=6); c = draw()\n"
+        "differ = lambda p, q: all(x != y for x, y in zip(p, q))\n"
+        "print(len(tf.config.list_logical_devices('CPU')), a == b, differ(a, next_), differ(a, c))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "2 True\n"
+    assert done.stdout == "2 True True True\n"
     assert done.stderr == "", "TensorFlow's greetings are kept away"
 
 
@@ -171,24 +184,75 @@ def test_interactive_only_under_a_jupyter_server_with_a_reader(
     assert not runtime.interactive()
 
 
-def test_the_peak_is_kept_and_a_damaged_cache_is_measured_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[runtime.Peak]:
+    """The peaks that are measured from now on, in an empty data folder, on a quiet machine."""
     monkeypatch.setenv("DATAHALL_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    found: list[runtime.Peak] = []
+    measure = runtime._measure_peak
+    monkeypatch.setattr(runtime, "_measure_peak", lambda: found.append(measure()) or found[-1])
+    return found
+
+
+def test_the_peak_is_measured_once_and_kept(measured: list[runtime.Peak], tmp_path: Path) -> None:
     first = runtime.peak()
     assert first.flop_per_s > 1e9
     assert first.bytes_per_s > 1e8
+    assert runtime.peak() == first
+    assert len(measured) == 1
     file = tmp_path / "cache" / "peak.json"
-    kept = [entry["flop_per_s"] for entry in json.loads(file.read_text()).values()]
-    assert first.flop_per_s in kept
+    (kept,) = json.loads(file.read_text()).values()
+    assert kept["flop_per_s"] == first.flop_per_s
     file.write_text("{half")
     assert runtime.peak().flop_per_s > 1e9
+    assert len(measured) == 2
+    runtime.peak(refresh=True)
+    assert len(measured) == 3
 
 
-def test_the_fingerprint_names_neither_user_nor_host() -> None:
-    text = json.dumps(runtime.fingerprint())
-    assert os.uname().nodename not in text or len(os.uname().nodename) < 4
-    assert str(Path.home()) not in text
+def test_the_peak_of_another_number_of_threads_is_another(measured: list[runtime.Peak]) -> None:
+    """The threads in use count, not what a variable of the environment asks for."""
+    with threadpoolctl.threadpool_limits(1):
+        one = runtime.peak()
+        assert runtime.blas_threads() == 1
+    assert len(measured) == 1
+    with threadpoolctl.threadpool_limits(2):
+        runtime.peak()
+    assert len(measured) == 2
+    with threadpoolctl.threadpool_limits(1):
+        assert runtime.peak() == one
+    assert len(measured) == 2
+
+
+def test_a_peak_of_a_busy_machine_is_measured_again_and_the_better_kept(
+    measured: list[runtime.Peak], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (100.0, 100.0, 100.0))
+    first = runtime.peak()
+    second = runtime.peak()
+    assert len(measured) == 2
+    assert second.flop_per_s == max(each.flop_per_s for each in measured)
+    assert second.flop_per_s >= first.flop_per_s
+
+
+def test_the_fingerprint_names_neither_user_nor_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every way in which Python tells names is made to tell one that stands out."""
+    for module, name in ((platform, "node"), (socket, "gethostname"), (getpass, "getuser")):
+        monkeypatch.setattr(module, name, lambda: "a-name-to-be-found")
+    monkeypatch.setenv("USER", "a-name-to-be-found")
+    monkeypatch.setenv("LOGNAME", "a-name-to-be-found")
+    monkeypatch.setenv("HOSTNAME", "a-name-to-be-found")
+    monkeypatch.setenv("HOME", "/home/a-name-to-be-found")
+    system = platform.uname()._replace(node="a-name-to-be-found")
+    monkeypatch.setattr(platform, "uname", lambda: system)
+    found = runtime.fingerprint()
+    text = json.dumps(found)
+    assert "a-name-to-be-found" not in text
+    assert os.uname().nodename not in text.split('"')
+    assert set(found) == {
+        *("cpu", "cpu_flags", "cores", "memory_bytes", "system", "python", "versions")
+    }
 
 
 def test_numbers_and_quantities_are_written_as_people_read_them() -> None:

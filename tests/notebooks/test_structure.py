@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from datahall.course.catalogue import Notebook
 from datahall.course.labs.build import BEGIN, END
 from datahall.course.notebooks import normalise
-from datahall.course.notebooks.structure import problems, warnings
+from datahall.course.notebooks.structure import Subject, outputs, problems, prose, warnings
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = sorted(path for folder in normalise.FOLDERS for path in (ROOT / folder).glob("*.ipynb"))
@@ -319,7 +321,28 @@ def test_a_lecture_on_cost_may_hide_more_outputs(folder) -> None:
             set_tags(name, "nbval-ignore-output")(cells)
 
     assert any("hide their output" in line for line in problems(folder.lecture(change)))
-    assert problems(folder.lecture(change, name="90_tiny_cost")) == []
+    assert any("hide their" in line for line in problems(folder.lecture(change, name="90_cost")))
+    about_cost = Notebook("90_tiny", "", "tiny", about_cost=True)
+    subject = replace(Subject.load(folder.lecture(change)), row=about_cost)
+    assert list(outputs.outputs_are_compared(subject)) == []
+
+
+@pytest.mark.parametrize(
+    ("stem", "needs", "says"),
+    [
+        ("02_optimization_claims", ("02_optimization",), "course.toml says: 02_optimization."),
+        ("02_optimization", ("01_convolution",), "'needs nothing before it'; course.toml says: 01"),
+        ("02_optimization_optimizers", (), "course.toml says: nothing before it"),
+    ],
+)
+def test_a_title_that_needs_other_than_its_row_is_found(
+    stem: str, needs: tuple[str, ...], says: str
+) -> None:
+    subject = Subject.load(ROOT / "notebooks" / f"{stem}.ipynb")
+    assert list(prose.title_states_needs(subject)) == []
+    wrong = replace(subject, row=Notebook(stem, "", "optimization", needs=needs))
+    (finding,) = prose.title_states_needs(wrong)
+    assert says in finding.message
 
 
 def test_the_first_notebook_may_do_without_by_hand_and_compare(folder) -> None:

@@ -86,6 +86,24 @@ def test_the_course_table_is_that_of_the_catalogue(readme: ModuleType):
     assert readme.with_table(README, ROOT) == README, "make fix"
 
 
+def test_the_course_table_has_one_short_line_a_module(readme: ModuleType):
+    lines = readme.table(ROOT).splitlines()[2:]
+    assert len(lines) == len(catalogue.load().modules)
+    assert max(map(len, lines)) < 250
+
+
+def test_the_decisions_have_one_format_and_an_index(readme: ModuleType):
+    folder = ROOT / "docs" / "decisions"
+    assert (folder / "README.md").read_text(encoding="utf-8") == readme.index(folder), "make fix"
+    for page in sorted(folder.glob("0*.md")):
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith(f"# {page.name[:4]} "), page.name
+        assert re.search(r"(?m)^Status: (accepted|replaced by \d{4})\.$", text), page.name
+        assert re.findall(r"(?m)^## (.*)", text) == ["Context", "Decision", "Consequences"], (
+            page.name
+        )
+
+
 def test_files_of_the_course_are_those_of_the_catalogue():
     meant = {name for notebook in catalogue.load().notebooks for name in notebook.files().values()}
     there = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from datahall.course import catalogue
-from datahall.course.claims import ledger, page, records
+from datahall.course.claims import digests, ledger, page, records
 from datahall.course.claims.ledger import Claim
+from datahall.course.claims.records import Record
 from datahall.course.exits import Exit, InputError
 from datahall.course.run import results, runner
 from datahall.course.run.results import Results
@@ -20,6 +20,7 @@ def command(
     *,
     measure: bool = False,
     check: bool = False,
+    long: bool = False,
     taken_from: Path | None = None,
     as_json: bool = False,
 ) -> Exit:
@@ -30,19 +31,22 @@ def command(
             left out.
         measure: Run the notebooks of the claims named, or of every missing or stale one, and keep
             the records.
-        check: Change nothing; measure the cheap claims afresh, and fail if anything disagrees.
+        check: Change nothing; measure the cheap claims afresh, and fail where a run contradicts a
+            verdict. What is merely stale is a warning.
+        long: With `check`, measure the long claims afresh too.
         taken_from: A results file of `datahall run`, to take records from instead of running.
         as_json: Print the ledger as JSON.
 
     Raises:
-        InputError: An id is unknown, or a record is damaged.
+        InputError: An id is unknown, a record is damaged, or a named claim cannot be taken.
     """
     claims = ledger.load()
     chosen = _chosen(claims, words)
     if check:
-        return _check(claims)
+        return _check(claims, [claim for claim in chosen if claim.cheap or long])
+    code = Exit.OK
     if taken_from is not None:
-        _take(chosen, results.load(taken_from))
+        code = _take(chosen, results.load(taken_from), named=bool(words))
     elif measure:
         _measure(chosen if words else [claim for claim in chosen if _wanting(claim)])
     kept = {claim.id: records.read(claim) for claim in claims}
@@ -50,7 +54,7 @@ def command(
         for file in page.write(claims, kept):
             print(f"written: {file.relative_to(catalogue.repository_root())}")
     _show(chosen, kept, as_json)
-    return Exit.OK
+    return code
 
 
 def _chosen(claims: Sequence[Claim], words: Sequence[str]) -> list[Claim]:
@@ -103,75 +107,93 @@ def _measure(claims: Sequence[Claim]) -> None:
         group = [
             claim for claim in measurable if (claim.notebook, claim.preset, claim.seeds) == key
         ]
+        before = digests.of(str(group[0].notebook))
         measured = _runs(group)
         for claim in group:
-            print(
-                f"written: {records.write(claim, records.collect(claim, measured[claim.id])).name}"
-            )
+            record = records.collect(claim, measured[claim.id], before=before)
+            print(f"written: {records.write(claim, record).name}")
 
 
-def _take(claims: Sequence[Claim], found: Results) -> None:
-    names = {run.name for run in found.notebooks if run.preset is not None}
+def _take(claims: Sequence[Claim], found: Results, *, named: bool) -> Exit:
+    """Take what a run can give; say what it cannot, and refuse it if it was asked for by name."""
+    names = {run.name for run in found.notebooks}
+    taken = 0
     for claim in claims:
-        if (
-            claim.notebook in names
-            and len(claim.seeds) <= 1
-            and found[claim.notebook].preset == claim.preset
-        ):
-            print(f"written: {records.write(claim, records.collect(claim, [found])).name}")
+        if claim.notebook not in names:
+            continue
+        try:
+            written = records.write(claim, records.collect(claim, [found]))
+        except records.NoMatchError as error:
+            if named:
+                raise
+            print(f"not taken: {error}")
+        else:
+            taken += 1
+            print(f"written: {written.name}")
+    if not taken:
+        print("no claim was taken from this run.")
+    return Exit.OK if taken else Exit.FAILED
 
 
-def _check(claims: Sequence[Claim]) -> Exit:
+def _check(claims: Sequence[Claim], afresh: Sequence[Claim]) -> Exit:
+    """Say where page, records and fresh runs disagree, and what is stale."""
     kept = {claim.id: records.read(claim) for claim in claims}
-    problems = [
-        f"{claim.id}: {text}" for claim in claims for text in _problems(claim, kept[claim.id])
-    ]
-    written = catalogue.repository_root() / "docs" / "claims.md"
+    wrong = [f"{claim.id}: {text}" for claim in claims for text in _wrong(claim, kept[claim.id])]
+    written = records.folder().with_suffix(".md")
     if not written.is_file() or written.read_text(encoding="utf-8") != page.render(claims, kept):
-        problems.append(
-            "docs/claims.md is not what claims.toml and the records give. Run `datahall claims`."
-        )
-    cheap = [claim for claim in claims if claim.cheap and kept[claim.id]]
-    for claim_id, fresh in _runs(cheap).items():
-        claim = next(claim for claim in claims if claim.id == claim_id)
-        record = kept[claim_id]
-        assert record is not None  # noqa: S101 (cheap holds measured claims only)
-        again = claim.judge(records.runs_of(records.collect(claim, fresh))).verdict
-        before = claim.judge(records.runs_of(record)).verdict
-        if again != before:
-            problems.append(f"{claim_id}: measured afresh it is {again}, the record says {before}.")
-    for line in problems:
+        wrong.append("docs/claims.md is not what claims and records give. Run `datahall claims`.")
+    fresh = [claim for claim in afresh if claim.notebook and kept[claim.id]]
+    wrong += _contradictions(fresh, kept)
+    for line in wrong:
         print(f"wrong: {line}")
+    warnings = [line for claim in claims for line in _warnings(claim, kept[claim.id])]
+    for line in warnings:
+        print(f"stale: {line}")
     measured = sum(record is not None for record in kept.values())
-    print(f"{measured} claims measured, {len(cheap)} of them afresh, {len(problems)} problems")
-    return Exit.FAILED if problems else Exit.OK
-
-
-def _problems(claim: Claim, record: dict[str, Any] | None) -> list[str]:
-    """Say what is wrong with a claim's record."""
-    course = catalogue.load()
-    root = catalogue.repository_root()
-    module = next((module for module in course.modules if module.number == claim.module), None)
-    exists = module is not None and any(
-        (root / n.files()["lecture"]).is_file() for n in module.notebooks
+    print(
+        f"{measured} claims measured, {len(fresh)} of them afresh, {len(wrong)} wrong, "
+        f"{len(warnings)} stale"
     )
+    return Exit.FAILED if wrong else Exit.OK
+
+
+def _contradictions(claims: Sequence[Claim], kept: page.Records) -> Iterator[str]:
+    """Measure claims afresh and say where the verdict is not the recorded one."""
+    for claim_id, fresh in _runs(claims).items():
+        claim = next(claim for claim in claims if claim.id == claim_id)
+        before = kept[claim_id]
+        assert before is not None  # noqa: S101 (the caller passes measured claims)
+        verdict = claim.judge(records.runs_of(before)).verdict
+        now = digests.of(str(claim.notebook))  # an edit meanwhile is no contradiction
+        record = records.collect(claim, fresh, before=now)
+        again = claim.judge(records.runs_of(record)).verdict
+        if again != verdict:
+            yield f"{claim_id}: measured afresh it is {again}, the record says {verdict}."
+
+
+def _wrong(claim: Claim, record: Record | None) -> Iterator[str]:
+    """Say what is wrong with a claim's record."""
+    module = catalogue.load().module(claim.module)
+    root = catalogue.repository_root()
     if claim.notebook is None:
-        return (
-            [f"module {claim.module:02d} exists, but no notebook measures the claim."]
-            if exists
-            else []
+        if any((root / n.files()["lecture"]).is_file() for n in module.notebooks):
+            yield f"module {module.label} exists, but no notebook measures the claim."
+    elif record is None:
+        yield f"it has no record. Run `datahall claims --measure {claim.id}`."
+    elif claim.judge(records.runs_of(record)).verdict == ledger.UNDECIDED:
+        yield (
+            "no verdict's conditions hold for what was measured. Look at the bounds in "
+            f"claims/{claim.module}.toml."
         )
-    if record is None:
-        return [f"it has no record. Run `datahall claims --measure {claim.id}`."]
-    found = [
-        f"{what} has changed since it was measured. Run `datahall claims --measure {claim.id}`."
-        for what in records.stale(claim, record)
-    ]
-    if not claim.judge(records.runs_of(record)).when:
-        found.append(
-            "no verdict's conditions hold for what was measured. Look at the bounds in claims.toml."
+
+
+def _warnings(claim: Claim, record: Record | None) -> Iterator[str]:
+    """Say what a record's measurement used that has changed since."""
+    if claim.notebook and record and (changed := records.stale(claim, record)):
+        yield (
+            f"{claim.id}: changed since it was measured: {', '.join(changed)}. Run `datahall "
+            f"claims --measure {claim.id}`."
         )
-    return found
 
 
 def _show(claims: Sequence[Claim], kept: page.Records, as_json: bool) -> None:
@@ -182,7 +204,7 @@ def _show(claims: Sequence[Claim], kept: page.Records, as_json: bool) -> None:
         rows.append(
             {
                 "id": claim.id,
-                "module": claim.module,
+                "module": catalogue.load().module(claim.module).number,
                 "verdict": verdict,
                 "claimed": claim.claimed or claim.statement,
             }

@@ -1,23 +1,24 @@
-"""Digests of what a measured value depends on: the notebook's code, the concepts' code, the data.
+"""Digests of what a measured value depends on: the notebook's code, what it uses, the data.
 
-Code is compared as Python reads it: comments, docstrings and layout may change, and so may modules
-that the notebook does not import.
+One digest for each module of the package that the notebook reaches, over the names that it reaches
+there: an edit of another function leaves it as it is. `reach` does the following.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
-from pathlib import Path
+import re
+from collections.abc import Mapping
 
-import datahall
+from datahall import datasets
 from datahall.course import catalogue
+from datahall.course.claims import reach
 from datahall.course.notebooks import sources
 
-# These rooms draw, ask and check; a measured value does not depend on them.
-_OTHER_ROOMS = ("figures", "widgets", "checks", "bank")
-_PACKAGE = Path(datahall.__file__).parent
+NOTEBOOK = "the notebook"
+# The libraries that compute a measured value; one TensorFlow, whatever its build is called.
+LIBRARIES = ("keras", "numpy", "scikit-learn", "scipy", "tensorflow")
 
 
 def of(notebook: str) -> dict[str, str]:
@@ -26,71 +27,57 @@ def of(notebook: str) -> dict[str, str]:
     Args:
         notebook: Stem of a lecture.
 
+    Returns:
+        A digest for `the notebook`, for each module that it uses and for each data set it names.
+
     Raises:
         InputError: There is no such lecture.
     """
     entry = catalogue.load().find(notebook)[0]
     source = sources.read(catalogue.repository_root() / entry.files()["lecture"])
-    cells = "\n".join(cell.source for cell in source.code_cells)
-    code = hashlib.sha256()
-    for file in sorted(modules(cells)):
-        name = file.relative_to(_PACKAGE).as_posix()
-        code.update(f"{name}\0{meaning(file.read_text(encoding='utf-8'))}\0".encode())
-    return {
-        "notebook": hashlib.sha256(meaning(cells).encode()).hexdigest(),
-        "code": code.hexdigest(),
-        "data": hashlib.sha256((_PACKAGE / "datasets.toml").read_bytes()).hexdigest(),
-    }
+    return of_code("\n".join(cell.source for cell in source.code_cells))
 
 
-def meaning(code: str) -> str:
-    """Return code without comments, docstrings and layout.
-
-    Example:
-        >>> meaning("x = 1  # one") == meaning("x=1")
-        True
-        >>> meaning("x = 1") == meaning("x = 2")
-        False
-    """
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [child for child in body if not _is_text(child)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def modules(code: str) -> set[Path]:
-    """Return the concepts' modules that some code imports, and all that those import in turn."""
-    found: set[Path] = set()
-    waiting = [code]
-    while waiting:
-        for file in set(_imported(waiting.pop())) - found:
-            found.add(file)
-            waiting.append(file.read_text(encoding="utf-8"))
+def of_code(code: str) -> dict[str, str]:
+    """Return the digests of some code: `of` a notebook's cells, joined."""
+    found = {NOTEBOOK: _sha256(reach.meaning(ast.parse(code)))}
+    named = sorted(reach.words(code) & set(datasets.names()))
+    # A set is loaded by its name, so that no import tells: its file counts as if it were called.
+    called = [f"from datahall.datasets.{name} import load as load_{name}" for name in named]
+    called += [f"load_{name}()" for name in named]
+    reached = reach.used("\n".join([code, *called]))
+    for module in sorted(reached):
+        names = reached[module]
+        found[module] = _sha256("\0".join(f"{name}\0{names[name]}" for name in sorted(names)))
+    found |= {f"data set {name}": datasets.digest(name) for name in named}
     return found
 
 
-def _imported(code: str) -> Iterator[Path]:
-    slugs = {module.slug for module in catalogue.load().modules}
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            file = _PACKAGE.joinpath(*parts[1:]).with_suffix(".py")
-            room = not file.stem.endswith(_OTHER_ROOMS)
-            if len(parts) == 3 and parts[1] in slugs and room and file.is_file():
-                yield file
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def libraries(versions: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of the libraries that compute, out of all that a run recorded."""
+    found = {}
+    for name in LIBRARIES:
+        if known := versions.get(name) or versions.get(f"{name}-cpu"):
+            found[name] = known
+    return found
+
+
+def unlocked(versions: Mapping[str, str]) -> list[str]:
+    """Return the libraries of a run that are not those of the lock, each with its version.
+
+    The lock may hold several versions of a library, for several Pythons.
+
+    Args:
+        versions: What a run recorded.
+    """
+    lock = (catalogue.repository_root() / "requirements.lock").read_text(encoding="utf-8")
+    locked = set(re.findall(r"(?m)^([a-z-]+)==([^ ;\\]+)", lock))
+    return [
+        f"{name} {version}"
+        for name, version in libraries(versions).items()
+        if not {(name, version), (f"{name}-cpu", version)} & locked
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,30 +10,25 @@ from typing import Any
 
 from datahall import plotting
 from datahall.course import catalogue
-from datahall.course.claims import records
-from datahall.course.claims.ledger import Claim, Rule
+from datahall.course.claims import ledger, records
+from datahall.course.claims.ledger import Claim, Judgement
+from datahall.course.claims.records import Record
 from datahall.units import format_quantity
 
-ARTICLES = {
-    "A1": "AI 大模型应用数据中心的服务改进 (service improvement)",
-    "A2": "AI 大模型应用数据中心的沟通与协作 (communication)",
-    "A3": "构建高效的 AI 大模型应用数据中心 (building)",
-    "A4": "AI 大模型应用数据中心建设：数据中心技术与应用 (construction)",
-    "A5": "AI 大模型应用数据中心的商业模式 (business model)",
-}
 _HEAD = """# Claims put to the test
 
 Widely copied articles on AI in the data center state results, formulas and programs. The course
-runs each of them. This page is made from those runs by `datahall claims`: a verdict is what the
-bounds in `datahall/claims.toml` say about the measured values, and `datahall claims --check` fails
-when page, records and code no longer agree.
+runs each of them. Every claim is paraphrased, formulas as printed. This page is made from the runs
+by `datahall claims`: a verdict is what the bounds in `datahall/claims/` say about the measured
+values. `datahall claims --check` fails when a fresh run contradicts a verdict, and warns when what
+a measurement used has changed since.
 
 *Reproduced*: what is printed holds. *Corrected*: the idea holds, what is printed does not; the
 right form is shown. *Refuted*: it does not hold.
 """
 _WAITING = "waits for its module"
 
-Records = Mapping[str, Mapping[str, Any] | None]
+Records = Mapping[str, Record | None]
 
 
 def render(claims: Sequence[Claim], kept: Records) -> str:
@@ -51,13 +47,13 @@ def render(claims: Sequence[Claim], kept: Records) -> str:
         "| id | article | claimed | measured | verdict |\n| --- | --- | --- | --- | --- |",
         "\n".join(_row(claim, kept) for claim in claims),
         "\n## Sources\n",
-        "\n".join(f"- **{key}** {title}" for key, title in ARTICLES.items()),
+        "\n".join(f"- **{key}** {title}" for key, title in ledger.articles().items()),
         *(_section(claim, kept) for claim in measured),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _judge(claim: Claim, kept: Records) -> Rule:
+def _judge(claim: Claim, kept: Records) -> Judgement:
     record = kept[claim.id]
     assert record is not None  # noqa: S101 (callers pass measured claims)
     return claim.judge(records.runs_of(record))
@@ -65,90 +61,101 @@ def _judge(claim: Claim, kept: Records) -> Rule:
 
 def _row(claim: Claim, kept: Records) -> str:
     record = kept.get(claim.id)
+    articles = " ".join(claim.articles)
     claimed = _cell(claim.claimed or claim.statement)
     if record is None:
-        return f"| {claim.id} | {claim.article} | {claimed} | {_WAITING} ({claim.module:02d}) | |"
-    shown = _spread(record, claim.plot or record["runs"][0]["values"][0]["name"])
+        label = catalogue.load().module(claim.module).label
+        return f"| {claim.id} | {articles} | {claimed} | {_WAITING} ({label}) | |"
+    shown = f"{_names(record)[claim.shows]}: {_spread(record, claim.shows)}"
     link = f"[{claim.id}](#{claim.id.lower()})"
     verdict = _judge(claim, kept).verdict
-    return f"| {link} | {claim.article} | {claimed} | {_cell(shown)} | {verdict} |"
+    return f"| {link} | {articles} | {claimed} | {_cell(shown)} | {verdict} |"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _spread(record: Mapping[str, Any], name: str) -> str:
-    """Write one value over all runs: alone, or as mean and range."""
-    values = [value for run in record["runs"] for value in run["values"] if value["name"] == name]
-    if not values:
-        return ""
-    unit, numbers = values[0]["unit"], [value["value"] for value in values]
-    if len(numbers) == 1 or any(isinstance(number, str | bool) for number in numbers):
-        return f"{name}: {format_quantity(numbers[0], unit, 4)}"
+def _values(record: Record, key: str) -> list[Mapping[str, Any]]:
+    return [value for run in record["runs"] for value in run["values"] if value["key"] == key]
+
+
+def _names(record: Record) -> dict[str, str]:
+    """Return what each key of a record is called."""
+    return {value["key"]: value["name"] for run in record["runs"] for value in run["values"]}
+
+
+def _finite(record: Record, key: str) -> list[float]:
+    """Return a value's numbers over all runs, without those that are none: nan and infinities."""
+    numbers = [ledger.number(value["value"]) for value in _values(record, key)]
+    return [float(n) for n in numbers if isinstance(n, int | float) and math.isfinite(n)]
+
+
+def _spread(record: Record, key: str) -> str:
+    """Write one value over all runs: alone, or as mean and range; say how many gave no number."""
+    values = _values(record, key)
+    unit, first = values[0]["unit"], values[0]["value"]
+    numbers = _finite(record, key)
+    if len(values) == 1 or (not numbers and first == values[-1]["value"]):
+        return format_quantity(ledger.number(first), unit, 4)
+    if isinstance(first, bool) or not numbers:
+        return ", ".join(dict.fromkeys(str(value["value"]) for value in values))
     mean, low, high = (
         format_quantity(n, unit, 4) for n in (statistics.mean(numbers), min(numbers), max(numbers))
     )
-    return f"{name}: {mean} ({low} to {high}, {len(numbers)} runs)"
+    lost = len(values) - len(numbers)
+    without = f", {lost} without a number" if lost else ""
+    return f"{mean} ({low} to {high}, {len(values)} runs{without})"
 
 
 def _section(claim: Claim, kept: Records) -> str:
     record = kept[claim.id]
     assert record is not None  # noqa: S101 (callers pass measured claims)
-    rule = _judge(claim, kept)
-    names = dict.fromkeys(value["name"] for run in record["runs"] for value in run["values"])
-    cells = {value["name"]: value["cell"] for run in record["runs"] for value in run["values"]}
+    found, names = _judge(claim, kept), _names(record)
+    cells = {value["key"]: value["cell"] for run in record["runs"] for value in run["values"]}
     link = f"../notebooks/{record['notebook']}.ipynb"
     rows = "\n".join(
-        f"| {_cell(_spread(record, name).removeprefix(f'{name}: '))} | {_cell(name)} | "
-        f"`{cells[name]}` |"
-        for name in names
+        f"| {_cell(_spread(record, key))} | {_cell(name)} | `{cells[key]}` |"
+        for key, name in names.items()
     )
-    picture = (
-        f"\n![{picture_words(claim, record)}](claims/{claim.id}.svg)\n"
-        if has_picture(claim, record)
-        else ""
-    )
-    bounds = "; ".join(str(condition) for condition in rule.when)
+    file = f"claims/{claim.module}/{claim.id}.svg"
+    picture = f"\n![{picture_words(claim, record)}]({file})\n" if has_picture(claim, record) else ""
+    bounds = "; ".join(condition.text(names[condition.key]) for condition in found.when)
     return (
-        f"\n## {claim.id}\n\n**Claimed** ({claim.article}): {claim.statement}\n\n**Measured**: "
-        f"{claim.how}\n{picture}\n"
+        f"\n## {claim.id}\n\n**Claimed** ({_titles(claim)}; paraphrased): {claim.statement}\n\n"
+        f"**Measured**: {claim.how}\n{picture}\n"
         f"| measured | value of | cell |\n| --- | --- | --- |\n{rows}\n\n"
-        f"**Verdict: {rule.verdict}.** {rule.because} ({bounds})\n\n"
+        f"**Verdict: {found.verdict}.** {found.because}{f' ({bounds})' if bounds else ''}\n\n"
         f"Notebook [{record['notebook']}]({link}), preset `{record['preset']}`; "
         f"{records.machine_line(record)}.\n"
     )
 
 
-def has_picture(claim: Claim, record: Mapping[str, Any]) -> bool:
+def _titles(claim: Claim) -> str:
+    return "; ".join(f"{key}, {ledger.articles()[key]}" for key in claim.articles)
+
+
+def has_picture(claim: Claim, record: Record) -> bool:
     """Tell whether a claim has numbers to set beside what is claimed."""
-    return bool(claim.plot) and claim.claimed_value is not None and bool(_numbers(claim, record))
+    return claim.claimed_value is not None and bool(_finite(record, claim.shows))
 
 
-def _numbers(claim: Claim, record: Mapping[str, Any]) -> list[float]:
-    return [
-        float(v["value"])
-        for run in record["runs"]
-        for v in run["values"]
-        if v["name"] == claim.plot
-    ]
-
-
-def picture_words(claim: Claim, record: Mapping[str, Any]) -> str:
+def picture_words(claim: Claim, record: Record) -> str:
     """Return the picture's description, computed from its data."""
-    numbers = _numbers(claim, record)
+    numbers = _finite(record, claim.shows)
     runs = "1 run" if len(numbers) == 1 else f"{len(numbers)} runs"
     spread = f"{runs} from {min(numbers):.4g} to {max(numbers):.4g}"
-    return f"{claim.id}, {claim.plot}: {spread}; claimed {claim.claimed_value:.4g}"
+    name = _names(record)[claim.shows]
+    return f"{claim.id}, {name}: {spread}; claimed {claim.claimed_value:.4g}"
 
 
-def picture(claim: Claim, record: Mapping[str, Any]) -> str:
+def picture(claim: Claim, record: Record) -> str:
     """Draw the measured runs beside the claimed value, as SVG text that is the same every time."""
     import io
 
     import matplotlib
 
-    numbers = _numbers(claim, record)
+    numbers = _finite(record, claim.shows)
     made, axes = plotting.figure(6.0, 1.1)
     axes.axvline(claim.claimed_value, color=plotting.COLORS["orange"], label="claimed")
     axes.plot(
@@ -162,7 +169,7 @@ def picture(claim: Claim, record: Mapping[str, Any]) -> str:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.15)
-    axes.set_title(claim.plot, fontsize=9)
+    axes.set_title(_names(record)[claim.shows], fontsize=9)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": claim.id, "svg.fonttype": "none"}):
@@ -179,7 +186,7 @@ def write(claims: Sequence[Claim], kept: Records, root: Path | None = None) -> l
     for claim in claims:
         record = kept.get(claim.id)
         if record is not None and has_picture(claim, record):
-            wanted[docs / "claims" / f"{claim.id}.svg"] = picture(claim, record)
+            wanted[docs / "claims" / claim.module / f"{claim.id}.svg"] = picture(claim, record)
     changed = [
         file
         for file, text in wanted.items()

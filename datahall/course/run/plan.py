@@ -75,7 +75,7 @@ def make(
         lecture = entry if entry is not None and entry.stem == source.stem else None
         values = parameters.check(
             source,
-            dict(lecture.presets.get(preset, {})) if lecture else {},
+            lecture.parameters(preset) if lecture else {},
             origin=f"preset {preset} in course.toml",
         )
         values |= parameters.check(source, given or {})

@@ -67,7 +67,11 @@ def claims(
         bool, typer.Option("--measure", help="Run what is missing or stale, or the ids named.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 1 if anything disagrees.")
+        bool,
+        typer.Option("--check", help="Change nothing; measure cheap claims; exit 1 if one fails."),
+    ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="With --check: measure the long claims too.")
     ] = False,
     taken_from: Annotated[
         Path | None,
@@ -79,6 +83,11 @@ def claims(
     from datahall.course.claims.command import command
 
     code = command(
-        words or [], measure=measure, check=check, taken_from=taken_from, as_json=as_json
+        words or [],
+        measure=measure,
+        check=check,
+        long=long,
+        taken_from=taken_from,
+        as_json=as_json,
     )
     raise typer.Exit(int(code))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from datahall.course.notebooks.structure import budgets, cells, code, exercises, outputs, prose
-from datahall.course.notebooks.structure.subject import Finding, Rule, Subject
+from datahall.course.notebooks.structure.subject import Fault, Rule, Subject
 
-__all__ = ["Finding", "Subject", "findings", "problems", "warnings"]
+__all__ = ["Fault", "Subject", "findings", "problems", "warnings"]
 
 ALL: tuple[Rule, ...] = (
     *cells.RULES,
@@ -24,7 +24,7 @@ ALL: tuple[Rule, ...] = (
 )
 
 
-def findings(path: Path) -> list[Finding]:
+def findings(path: Path) -> list[Fault]:
     """Return everything that the rules have to say about a notebook file."""
     subject = Subject.load(path)
     return [finding for rule in ALL for finding in rule(subject)]

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 
 from datahall.course.labs.build import BEGIN, END
 from datahall.course.notebooks.normalise import EXERCISE
-from datahall.course.notebooks.structure.subject import Finding, Rule, Subject, is_guess, tags
+from datahall.course.notebooks.structure.subject import Fault, Rule, Subject, is_guess, tags
 
 TOLERANCE = 1.5
 LECTURE = {
@@ -29,16 +29,16 @@ CELL_LINES, CLASS_LINES = 15, 30
 ANSWER_LINES = (2, 8)
 
 
-def is_within_budget(subject: Subject) -> Iterator[Finding]:
+def is_within_budget(subject: Subject) -> Iterator[Fault]:
     """A lecture is read in one sitting; a lab is done in an hour."""
     counts = lecture_counts(subject) if subject.kind == "lecture" else lab_counts(subject)
     for what, (low, high) in (LECTURE if subject.kind == "lecture" else LAB).items():
         if not (0 if subject.is_first else low) <= counts[what] <= high:
-            fails = counts[what] > TOLERANCE * high and "budget" not in subject.row
-            yield Finding(f"it has {counts[what]:g} {what}. Expected {low} to {high}.", fails=fails)
+            fails = counts[what] > TOLERANCE * high and not (subject.row and subject.row.budget)
+            yield Fault(f"it has {counts[what]:g} {what}. Expected {low} to {high}.", fails=fails)
 
 
-def cells_are_short(subject: Subject) -> Iterator[Finding]:
+def cells_are_short(subject: Subject) -> Iterator[Fault]:
     """A cell does one thing in at most 15 lines; one class may take 30."""
     for cell in subject.code:
         if EXERCISE.fullmatch(cell.get("id", "")):
@@ -46,13 +46,11 @@ def cells_are_short(subject: Subject) -> Iterator[Finding]:
         lines = code_lines(cell)
         limit = CLASS_LINES if re.search(r"(?m)^class ", cell.source) else CELL_LINES
         if lines > limit:
-            fails = lines > TOLERANCE * limit and "budget" not in subject.row
-            yield Finding(
-                f"it has {lines} lines of code. Expected at most {limit}.", cell.id, fails
-            )
+            fails = lines > TOLERANCE * limit and not (subject.row and subject.row.budget)
+            yield Fault(f"it has {lines} lines of code. Expected at most {limit}.", cell.id, fails)
 
 
-def answers_are_short(subject: Subject) -> Iterator[Finding]:
+def answers_are_short(subject: Subject) -> Iterator[Fault]:
     """An exercise asks for two to eight lines."""
     low, high = ANSWER_LINES
     for cell in subject.code:
@@ -62,7 +60,7 @@ def answers_are_short(subject: Subject) -> Iterator[Finding]:
             if not low <= lines <= high:
                 fails = lines > TOLERANCE * high
                 text = f"its answer has {lines} lines. Expected {low} to {high}."
-                yield Finding(text, cell.id, fails)
+                yield Fault(text, cell.id, fails)
 
 
 def lecture_counts(subject: Subject) -> dict[str, float]:

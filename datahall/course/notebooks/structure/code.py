@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from nbformat import NotebookNode
 
-from datahall.course.notebooks.structure.subject import Finding, Rule, Subject, tags, tree
+from datahall.course.notebooks.structure.subject import Fault, Rule, Subject, tags, tree
 
 FORBIDDEN_CALLS = {
     "time.sleep": "sleeps: wait for the thing itself, in the package",
@@ -39,46 +39,44 @@ SECRETS = (
 )
 
 
-def is_plain_python(subject: Subject) -> Iterator[Finding]:
+def is_plain_python(subject: Subject) -> Iterator[Fault]:
     """No magics, no shell, and each cell is Python on its own."""
     for cell in subject.code:
         if tree(cell) is not None:
             continue
         if magic := MAGIC.search(cell.source):
-            yield Finding(
+            yield Fault(
                 f"{magic[0].strip()!r} is a magic or a shell command. Expected plain Python.",
                 cell.id,
             )
         else:
-            yield Finding("it is not valid Python.", cell.id)
+            yield Fault("it is not valid Python.", cell.id)
 
 
-def reaches_nowhere(subject: Subject) -> Iterator[Finding]:
+def reaches_nowhere(subject: Subject) -> Iterator[Fault]:
     """No sleeps, downloads, shell commands or changes of sys.path."""
     for cell in subject.code:
         for node in ast.walk(tree(cell) or ast.Module([], [])):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if why := FORBIDDEN_CALLS.get(name):
-                yield Finding(f"{name} {why}.", cell.id)
+                yield Fault(f"{name} {why}.", cell.id)
             forbidden = [name for name in _imports(node) if name.split(".")[0] in FORBIDDEN_IMPORTS]
             for name in forbidden:
-                yield Finding(f"import {name} {FORBIDDEN_IMPORTS[name.split('.')[0]]}.", cell.id)
+                yield Fault(f"import {name} {FORBIDDEN_IMPORTS[name.split('.')[0]]}.", cell.id)
 
 
-def holds_no_secret(subject: Subject) -> Iterator[Finding]:
+def holds_no_secret(subject: Subject) -> Iterator[Fault]:
     """No password, token or key stands in a cell."""
     for cell in subject.cells:
         if any(pattern.search(cell.source) for pattern in SECRETS):
-            yield Finding(
-                "it holds what looks like a secret. Read it from the environment.", cell.id
-            )
+            yield Fault("it holds what looks like a secret. Read it from the environment.", cell.id)
 
 
-def parameters_are_annotated(subject: Subject) -> Iterator[Finding]:
+def parameters_are_annotated(subject: Subject) -> Iterator[Fault]:
     """One cell is tagged `parameters`; a line of it reads `epochs: int = 1  # passes`."""
     tagged = [cell for cell in subject.code if "parameters" in tags(cell)]
     if len(tagged) != 1 or tagged[0].id != "parameters":
-        yield Finding(
+        yield Fault(
             f"{len(tagged)} code cells carry the tag parameters. Expected one, with that id."
         )
         return
@@ -96,7 +94,7 @@ def parameters_are_annotated(subject: Subject) -> Iterator[Finding]:
             problem = "has no comment. Say what it means, and its unit"
         else:
             continue
-        yield Finding(f"{line!r} {problem}.", cell.id)
+        yield Fault(f"{line!r} {problem}.", cell.id)
 
 
 def _imports(node: ast.AST) -> list[str]:

@@ -8,7 +8,7 @@ from typing import cast
 
 from nbformat import NotebookNode
 
-from datahall.course.notebooks.structure.subject import Finding, Rule, Subject, is_guess, tags
+from datahall.course.notebooks.structure.subject import Fault, Rule, Subject, is_guess, tags
 
 PICTURE_BYTES = 40_000
 FILE_BYTES = 250_000
@@ -25,39 +25,35 @@ LEAKS = {
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def counts_run_from_one(subject: Subject) -> Iterator[Finding]:
+def counts_run_from_one(subject: Subject) -> Iterator[Fault]:
     """Lectures and solutions are stored after one clean run; labs without outputs."""
     counts = [cell.execution_count for cell in subject.code]
     if subject.kind == "lab":
         if any(counts) or any(cell.outputs for cell in subject.code):
-            yield Finding("a lab carries no outputs and no counts. Run `datahall labs build`.")
+            yield Fault("a lab carries no outputs and no counts. Run `datahall labs build`.")
     elif counts != list(range(1, len(counts) + 1)):
-        yield Finding(
+        yield Fault(
             f"the execution counts are {_short(counts)}. Expected 1 to {len(counts)}: "
             "run it once from the top (make notebook)."
         )
 
 
-def ran_without_noise(subject: Subject) -> Iterator[Finding]:
+def ran_without_noise(subject: Subject) -> Iterator[Fault]:
     """No error, nothing on standard error, no path or address of the machine that ran it."""
     for cell in subject.code:
         for output in cell.outputs:
             if output.output_type == "error":
-                yield Finding(
-                    f"it stores an error ({output.ename}). Use expect_error(...).", cell.id
-                )
+                yield Fault(f"it stores an error ({output.ename}). Use expect_error(...).", cell.id)
             elif output.get("name") == "stderr":
                 noise = output.text[:60]
-                yield Finding(
-                    f"it writes to standard error: {noise!r}. Silence the source.", cell.id
-                )
+                yield Fault(f"it writes to standard error: {noise!r}. Silence the source.", cell.id)
             shown = text_of_output(output)
             leaks = {what: found for what, leak in LEAKS.items() if (found := leak.search(shown))}
             for what, found in leaks.items():
-                yield Finding(f"its output shows {what}: {found[0]!r}. Show a name.", cell.id)
+                yield Fault(f"its output shows {what}: {found[0]!r}. Show a name.", cell.id)
 
 
-def pictures_are_small_and_described(subject: Subject) -> Iterator[Finding]:
+def pictures_are_small_and_described(subject: Subject) -> Iterator[Fault]:
     """A picture is small, says in text what it shows, and prose follows it."""
     for cell in subject.code:
         pictures = [output for output in cell.outputs if "image/png" in output.get("data", {})]
@@ -65,56 +61,56 @@ def pictures_are_small_and_described(subject: Subject) -> Iterator[Finding]:
             size = len(output.data["image/png"]) * 3 // 4
             if size > PICTURE_BYTES:
                 limit = PICTURE_BYTES // 1000
-                yield Finding(
+                yield Fault(
                     f"its picture has {size // 1000} kB. Expected at most {limit}.", cell.id
                 )
             if len(str(output.data.get("text/plain", ""))) < 20:
-                yield Finding("its picture is not described. Use plotting.describe(...).", cell.id)
+                yield Fault("its picture is not described. Use plotting.describe(...).", cell.id)
         following = subject.after(cell)
         if pictures and (following is None or following.cell_type != "markdown"):
-            yield Finding("its picture is not followed by prose. Say what one sees in it.", cell.id)
+            yield Fault("its picture is not followed by prose. Say what one sees in it.", cell.id)
 
 
-def widgets_have_twins(subject: Subject) -> Iterator[Finding]:
+def widgets_have_twins(subject: Subject) -> Iterator[Fault]:
     """A widget's output is not stored; the next code cell shows the same at one fixed setting."""
     if subject.kind != "lecture":
         return
     names = [cell.get("id") for cell in subject.code]
     for cell in subject.code:
         if any(VIEW in output.get("data", {}) for output in cell.outputs):
-            yield Finding("it stores a widget. Tag it widget and run `make fix`.", cell.id)
+            yield Fault("it stores a widget. Tag it widget and run `make fix`.", cell.id)
         if "widget" not in tags(cell):
             continue
         if "nbval-ignore-output" not in tags(cell):
-            yield Finding("it has the tag widget but not nbval-ignore-output.", cell.id)
+            yield Fault("it has the tag widget but not nbval-ignore-output.", cell.id)
         twin, place = f"{cell.id}-fixed", names.index(cell.id) + 1
         if not is_guess(cell) and names[place : place + 1] != [twin]:
-            yield Finding(
+            yield Fault(
                 f"the next code cell must be {twin}: the same at one setting, seen by nbval.",
                 cell.id,
             )
 
 
-def outputs_are_compared(subject: Subject) -> Iterator[Finding]:
+def outputs_are_compared(subject: Subject) -> Iterator[Fault]:
     """At most a quarter of the cells hide their output from nbval; 40 % where time is the topic."""
     if subject.kind == "lab":
         return
     plain = [cell for cell in subject.code if "widget" not in tags(cell)]
     ignored = [cell.id for cell in plain if _is_ignored(cell)]
-    cost = {"cost", "fast"} & set(subject.path.stem.split("_"))
-    limit = IGNORED_SHARE_OF_COST if cost else IGNORED_SHARE
+    about_cost = subject.row is not None and subject.row.about_cost
+    limit = IGNORED_SHARE_OF_COST if about_cost else IGNORED_SHARE
     if len(ignored) > limit * len(plain):
-        yield Finding(
+        yield Fault(
             f"{len(ignored)} of {len(plain)} code cells hide their output from nbval "
             f"({', '.join(ignored)}). Expected at most {limit:.0%}: state a bound with expect(...)."
         )
 
 
-def file_is_small(subject: Subject) -> Iterator[Finding]:
+def file_is_small(subject: Subject) -> Iterator[Fault]:
     """A notebook file stays readable in a review."""
     size = subject.path.stat().st_size
     if size > FILE_BYTES:
-        yield Finding(f"the file has {size // 1000} kB. Expected at most {FILE_BYTES // 1000}.")
+        yield Fault(f"the file has {size // 1000} kB. Expected at most {FILE_BYTES // 1000}.")
 
 
 def text_of_output(output: NotebookNode) -> str:

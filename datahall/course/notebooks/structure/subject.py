@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from nbformat import NotebookNode
 
+from datahall.course import catalogue
+from datahall.course.catalogue import Notebook
 from datahall.course.notebooks.normalise import Kind, kind_of, read
 
 FORMS = ("guess", "history")  # functions of datahall.predictions
 
 
 @dataclass(frozen=True)
-class Finding:
+class Fault:
     """One thing a rule found: where, what, and whether it stops the notebook from landing."""
 
     message: str
@@ -33,12 +32,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """A notebook with its path, its kind and its row in `course.toml` (empty if it has none)."""
+    """A notebook with its path, its kind and its row in the catalogue, if it has one."""
 
     path: Path
     kind: Kind
     nb: NotebookNode
-    row: dict[str, Any]
+    row: Notebook | None
 
     @classmethod
     def load(cls, path: Path) -> Subject:
@@ -47,7 +46,7 @@ class Subject:
         Raises:
             CourseError: It is missing or no notebook.
         """
-        return cls(path, kind_of(path), read(path), _rows().get(path.stem, {}))
+        return cls(path, kind_of(path), read(path), _row(path.stem))
 
     @property
     def is_first(self) -> bool:
@@ -80,7 +79,7 @@ class Subject:
         return self.cells[position + 1] if position + 1 < len(self.cells) else None
 
 
-Rule = Callable[[Subject], Iterator[Finding]]
+Rule = Callable[[Subject], Iterator[Fault]]
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -105,8 +104,7 @@ def is_guess(cell: NotebookNode) -> bool:
     )
 
 
-def _rows() -> dict[str, dict[str, Any]]:
-    """Return the notebook rows of `course.toml` by stem."""
-    text = resources.files("datahall").joinpath("course.toml").read_text(encoding="utf-8")
-    course = tomllib.loads(text)
-    return {row["stem"]: row for module in course["module"] for row in module.get("notebook", [])}
+def _row(stem: str) -> Notebook | None:
+    """Return the row that a lecture, lab or solution belongs to, or None for any other notebook."""
+    rows = catalogue.load().notebooks
+    return next((row for row in rows if stem in (row.stem, row.lab, row.solution)), None)
