@@ -10,7 +10,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from datahall.course.labs.build import BEGIN, END
+from datahall.course.labs.exercises import BEGIN, END
 from datahall.course.notebooks import normalise
 from datahall.course.notebooks.structure import problems, warnings
 
