@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datahall.checking.calling import kept_state, source_file
@@ -25,6 +26,7 @@ from datahall.checking.watching import Died, as_message, from_message, watch
 if TYPE_CHECKING:
     from datahall.checking.check import Check
 
+_LOADING_S = 60  # CPU seconds: an answer may bring imports along
 _LENGTH = 8  # bytes before a message that say how long it is
 _running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -82,13 +84,25 @@ def prepared(module: str) -> subprocess.Popen[bytes]:
 def _packed(check: Check, answer: Any) -> bytes:
     import cloudpickle
 
+    own = sys.modules.get(getattr(answer, "__module__", None) or "")
+    by_value = own is not None and _is_a_learners(getattr(own, "__file__", None))
     try:
+        if by_value:  # a helper file is sent as it is now, and need not be found over there
+            cloudpickle.register_pickle_by_value(own)
         what = cloudpickle.dumps((check, answer))
+        if by_value:
+            cloudpickle.unregister_pickle_by_value(own)
     except Exception as error:
         raise CannotTravelError(f"{type(error).__name__}: {error}"[:200]) from error
     file = source_file(answer) or ""
     cell = [(name, (size, None, lines, path)) for name, (size, _, lines, path) in _cached(file)]
     return pickle.dumps((sys.path, dict(cell), check.seconds, what))
+
+
+def _is_a_learners(file: str | None) -> bool:
+    """Tell whether a module's file is neither ours nor that of an installed package."""
+    places = (str(Path(__file__).parents[1]), sys.prefix, sys.base_prefix)
+    return file is not None and not file.startswith(places)
 
 
 def _cached(file: str) -> list[tuple[str, Any]]:
@@ -155,6 +169,7 @@ def serve(modules: Sequence[str]) -> None:
 def _judge(what: bytes, beat: Any) -> dict[str, Any]:
     from datahall.checking.judging import judge
 
+    beat({"call": "loading it", "points": 0.0, "seconds": _LOADING_S})
     try:
         check, answer = pickle.loads(what)  # noqa: S301 (from our own kernel)
     except Exception as error:

@@ -53,7 +53,7 @@ SOFTMAX = Bank.of(
         ),
         Slip(
             {".max(": ".mean("},
-            "Above the mean a power can still be too large: take the largest logit.",
+            "Above a mean or median a power can still be too large: take the largest logit.",
             "shifts by the mean",
         ),
         Slip(
