@@ -50,6 +50,9 @@ def difference(expected: Any, got: Any, *, rtol: float = 1e-5, atol: float = 1e-
 
 def _difference(expected: Any, got: Any, rtol: float, atol: float) -> str | None:
     expected, got = _numpy(expected), _numpy(got)
+    if isinstance(got, (np.ma.MaskedArray, np.matrix)):
+        instead = "a plain array" if isinstance(expected, np.ndarray) else _a(expected)
+        return f"it is {_a(got)} instead of {instead}"
     if got is None or expected is None:
         return None if got is expected else "it is None" if got is None else "it should be None"
     if isinstance(expected, np.ndarray):
@@ -76,8 +79,6 @@ def _a(value: Any) -> str:
 
 
 def _arrays(expected: np.ndarray, got: Any, rtol: float, atol: float) -> str | None:
-    if isinstance(got, (np.ma.MaskedArray, np.matrix)):
-        return f"it is {_a(got)} instead of a plain array"
     if not isinstance(got, np.ndarray):
         if expected.ndim or not isinstance(got, (int, float, np.generic)):
             return f"it is {_a(got)} instead of an array"

@@ -48,7 +48,7 @@ def typical_mistake(
     check: Check,
     failed: Witness,
     others: Sequence[Witness],
-    tell: Callable[[], None] = lambda: None,
+    tell: Callable[[], bool],
 ) -> str:
     """Return what the bank says of the one mistake that explains all that was seen, else "".
 
@@ -56,11 +56,13 @@ def typical_mistake(
         check: The check, with its bank.
         failed: What the answer fails.
         others: What else was tried on it.
-        tell: Called before each mistake is tried, so that a watcher knows that work goes on.
+        tell: Called before each mistake is tried, so that a watcher knows that work goes on; False
+            when there is no more time for it.
     """
     suspects: set[str] = set()
     for wrong in check.bank.wrong:
-        tell()
+        if not tell():
+            return ""
         theirs = _outcome(check, wrong.answer, failed.what)
         if not _same(check, failed.got, theirs) or _is_right(check, failed.wanted, theirs):
             continue

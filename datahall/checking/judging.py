@@ -203,8 +203,9 @@ class Trial:
         if failure.witness is None:
             return ""
 
-        def tell() -> None:
+        def tell() -> bool:
             self.beat({"call": failure.sentence, "points": self.points, "seconds": _PATIENT})
+            return self._left() > 0
 
         others = [each for each in self.seen if each is not failure.witness]
         return diagnosing.typical_mistake(self.check, failure.witness, others, tell)

@@ -212,7 +212,8 @@ def _end_what_it_left() -> None:
             with contextlib.suppress(psutil.Error):
                 left.kill()
         try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.005)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         except ChildProcessError:  # nothing is left
             return
+        time.sleep(0.005)
