@@ -50,12 +50,31 @@ def holds_itself():
 
 
 STRANGE = [
-    np.array(3), np.array(3.5), 10**400, 10**5000, np.ma.masked_array(np.zeros((2, 2)), mask=True),
-    np.ma.masked_array([1.0, 2.0]), np.zeros(2).view(np.matrix), None, [[1], [1, 2]], "a", float("nan"),
-    np.zeros(0), {1}, lambda: 3, {}, (1,), (np.array(1.0), np.array(7.0)), 1j, Bad(), Longer([1]),
-    np.array([None, 1], object), np.zeros(2, dtype=[("a", "f8")]), holds_itself(),
+    np.array(3),
+    np.array(3.5),
+    10**400,
+    10**5000,
+    np.ma.masked_array(np.zeros((2, 2)), mask=True),
+    np.ma.masked_array([1.0, 2.0]),
+    np.zeros(2).view(np.matrix),
+    None,
+    [[1], [1, 2]],
+    "a",
+    float("nan"),
+    np.zeros(0),
+    {1},
+    lambda: 3,
+    {},
+    (1,),
+    (np.array(1.0), np.array(7.0)),
+    1j,
+    Bad(),
+    Longer([1]),
+    np.array([None, 1], object),
+    np.zeros(2, dtype=[("a", "f8")]),
+    holds_itself(),
     np.array(["2020-01-01"], "datetime64[D]"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("got", STRANGE, ids=lambda value: type(value).__name__)
