@@ -7,8 +7,6 @@ import pytest
 
 from datahall.checking import Check, Wrong, all_checks
 from datahall.course import catalogue
-from datahall.course.labs import exercises
-from datahall.course.notebooks.normalise import read
 
 CHECKS = all_checks()
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")

@@ -10,8 +10,10 @@ import pytest
 
 from datahall.checking import Check, all_checks
 from datahall.checking.facts import FILE, facts_of
-from datahall.course import catalogue, exercises, labs
-from datahall.course.normalise import read
+from datahall.course import catalogue
+from datahall.course.labs import build as labs
+from datahall.course.labs import exercises
+from datahall.course.notebooks.normalise import read
 from datahall.errors import CourseError
 
 ROOT = catalogue.repository_root()

@@ -21,9 +21,9 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from datahall.course.exits import InputError
 from datahall.course.labs import exercises
 from datahall.course.labs.exercises import BEGIN, END
-from datahall.course.exits import InputError
 from datahall.course.notebooks.normalise import EXERCISE, normalise, read, text_of
 from datahall.errors import CourseError
 from datahall.state import write_atomically
