@@ -217,7 +217,7 @@ class _StopByDate(keras.callbacks.Callback):  # type: ignore[misc]
 
 _BETTER = 'logs["val_loss"] < self.best'
 _COUNT = "self.waited += 1"
-_END = "self.model.stop_training = self.waited"
+_END = "self.model.stop_training |= self.waited"
 
 STOP_EARLY = Bank.of(
     "03.5",
@@ -251,7 +251,7 @@ STOP_EARLY = Bank.of(
              "remembers the variables, not their values"),
         Slip({"val_loss": "loss"}, "Judge by the validation loss: val_loss.",
              "takes the training loss"),
-        Slip({"self.model.stop_training": "self.stop_training"},
+        Slip({"self.model.stop_training |=": "self.stop_training ="},
              "Keras looks at self.model.stop_training.", "sets stop_training on the callback"),
         Slip({_BETTER: 'not logs["val_loss"] >= self.best'},
              "nan is no new best, and no number is below it: ask for < the best.",
