@@ -43,8 +43,7 @@ class Check:
             them.
         rtol: Relative tolerance of floating-point numbers.
         atol: Absolute tolerance.
-        seconds: CPU seconds that one call may take; all calls together take three times as many
-            real ones at most.
+        seconds: CPU seconds that one call may take; all calls together take 9 real ones at most.
         isolated: Whether the answer is judged in a limited process of its own, where there can be
             one; False: in the kernel, with a timer only.
     """
