@@ -209,6 +209,12 @@ def test_the_course_s_own_function_is_no_answer():
         assert (verdict.state, verdict.points) == ("wrong", 0.0)
         assert "That is ours" in verdict.message
     assert one.reference(3, 1) == 3, "it works again afterwards"
+    steps = [Example((1, 1), idea="One."), Example((8, 3), {"stride": 2}, idea="Three.")]
+    late = check(steps=steps)
+    half = late.judge(
+        lambda s, k, *, stride=1: 1 if s == 1 else late.reference(s, k, stride=stride)
+    )
+    assert ("That is ours" in half.message, half.points) == (True, 0.0)
     assert check(ours=[forgets_the_first]).judge(forgets_the_first).points == 0
 
 
@@ -323,7 +329,7 @@ def beside(line: str, before: str = "") -> str:
         ("return 0", "False output_size(3, 3) returned 0, expected 1. "),
         ("sum(range(10**13))", "False output_size(3, 3) did not end within 3 s and had to be k"),
         ("__import__('os')._exit(0)", "False output_size(3, 3) ended the process."),
-        ("bytearray(10**11)", "False output_size(3, 3) asked for more memory than there is"),
+        ("bytearray(3 * 2**30)", "False output_size(3, 3) asked for more memory than there is"),
         ("return checks.output_size.reference(size, kernel)", "False output_size(3, 3) called our"),
     ],
 )
