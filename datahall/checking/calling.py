@@ -44,8 +44,9 @@ class Outcome:
         error: The exception, if one was raised.
         where: The line of the learner's code that raised it: `line 3: total += image[i]`.
         printed: The beginning of what was printed.
-        arguments: The arguments after the call, by name.
-        changed: The names of arguments that were changed in place.
+        arguments: The arguments after the call, by position or keyword.
+        changed: Those of them that were changed in place, by position or keyword.
+        names: What the function itself calls its arguments.
     """
 
     kind: Kind
@@ -53,8 +54,9 @@ class Outcome:
     error: BaseException | None = None
     where: str = ""
     printed: str = ""
-    arguments: Mapping[str, Any] | None = None
-    changed: tuple[str, ...] = ()
+    arguments: Mapping[int | str, Any] | None = None
+    changed: tuple[int | str, ...] = ()
+    names: Mapping[int | str, str] | None = None
 
 
 class _Capture(io.TextIOBase):
@@ -99,11 +101,11 @@ def call(
             outcome.kind = "raised"
     told = [f"{warning.category.__name__}: {warning.message}" for warning in warned]
     outcome.printed = "\n".join([*([capture.kept] if capture.kept else []), *told])[:PRINT_KEPT]
-    names = _names(function, len(args))
-    before = dict(zip(names, args, strict=False)) | dict(kwargs)
-    outcome.arguments = dict(zip(names, given_args, strict=False)) | given_kwargs
+    before: dict[int | str, Any] = dict(enumerate(args)) | dict(kwargs)
+    outcome.names = dict(enumerate(_names(function, len(args)))) | {name: name for name in kwargs}
+    outcome.arguments = dict(enumerate(given_args)) | given_kwargs
     outcome.changed = tuple(
-        name for name in before if _was_changed(before[name], outcome.arguments[name])
+        key for key in before if _was_changed(before[key], outcome.arguments[key])
     )
     return outcome
 
@@ -153,7 +155,7 @@ def _redirected(capture: _Capture) -> Iterator[None]:
 def kept_state() -> Iterator[None]:
     """Put back seeds, NumPy's error state, folder, recursion limit and environment afterwards."""
     seeds, numpy_seeds, errors = random.getstate(), np.random.get_state(), np.geterr()
-    folder, depth, environment = Path.cwd(), sys.getrecursionlimit(), dict(os.environ)
+    folder, depth, environment = _folder(), sys.getrecursionlimit(), dict(os.environ)
     try:
         random.seed(0)
         np.random.seed(0)  # the generator that answers use without asking
@@ -162,11 +164,19 @@ def kept_state() -> Iterator[None]:
         random.setstate(seeds)
         np.random.set_state(numpy_seeds)
         np.seterr(**errors)
-        os.chdir(folder)
+        with contextlib.suppress(OSError):  # the answer may have deleted it
+            os.chdir(folder or ".")
         sys.setrecursionlimit(depth)
         if dict(os.environ) != environment:
             os.environ.clear()
             os.environ.update(environment)
+
+
+def _folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # somebody has deleted it
+        return None
 
 
 def source_file(answer: Any) -> str | None:
@@ -195,7 +205,8 @@ def _where(error: BaseException, own: str | None) -> str:
 
 def _names(function: Any, count: int) -> list[str]:
     try:
-        names = list(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters.values()
+        names = [each.name for each in parameters if each.kind is not each.VAR_POSITIONAL]
     except (TypeError, ValueError):
         names = []
     return [names[i] if i < len(names) else f"argument {i + 1}" for i in range(count)]

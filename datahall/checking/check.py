@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datahall.checking import child, judging, records
+from datahall.checking import child, judging, records, zygote
 from datahall.checking.bank import Bank
 from datahall.checking.calling import kept_state
+from datahall.checking.facts import facts_of
+from datahall.checking.showing import cut, error_text
 from datahall.checking.steps import Step
 from datahall.checking.verdict import State, Verdict
+from datahall.checking.watching import Died
 from datahall.errors import CheckFailed
+
+_MOST = 4_000  # characters of a message or detail: it is stored in the notebook
 
 
 @dataclass(eq=False)
 class Check:
     """The check of one exercise; call it with the learner's answer.
+
+    Title, function, points, minutes, difficulty and lab stand in the solution's heading; only an
+    exercise without a solution notebook gives them here.
 
     Args:
         exercise: Its number, `01.2`.
@@ -30,16 +39,18 @@ class Check:
         difficulty: 1 to 5.
         steps: From the smallest example over traps to a search.
         lab: The notebook it stands in, `01_convolution_lab`; without it the module's first lab.
+        ours: Functions of the course that do the exercise, beside the reference: no answer may call
+            them.
         rtol: Relative tolerance of floating-point numbers.
         atol: Absolute tolerance.
-        seconds: CPU seconds that one call may take.
-        isolated: Whether the answer is judged in a limited child process where one can be forked.
-            False for answers that need TensorFlow, whose threads do not survive a fork.
+        seconds: CPU seconds that one call may take; all calls together take 9 real ones at most.
+        isolated: Whether the answer is judged in a limited process of its own, where there can be
+            one; False: in the kernel, with a timer only.
     """
 
     exercise: str
-    title: str
-    function: str = field(kw_only=True)
+    title: str = ""
+    function: str = field(default="", kw_only=True)
     reference: Callable[..., Any] = field(kw_only=True)
     bank: Bank = field(kw_only=True)
     steps: Sequence[Step] = field(kw_only=True)
@@ -47,12 +58,35 @@ class Check:
     minutes: int = field(default=10, kw_only=True)
     difficulty: int = field(default=2, kw_only=True)
     lab: str = field(default="", kw_only=True)
+    ours: Sequence[Callable[..., Any]] = field(default=(), kw_only=True)
     rtol: float = field(default=1e-5, kw_only=True)
-    atol: float = field(default=1e-6, kw_only=True)
-    seconds: float = field(default=5.0, kw_only=True)
+    atol: float = field(default=1e-12, kw_only=True)
+    seconds: float = field(default=3.0, kw_only=True)
     isolated: bool = field(default=True, kw_only=True)
+    module: str = field(default="", init=False)
     latest: Verdict | None = field(default=None, init=False)
     _judged: Any = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.title:
+            return
+        stated = facts_of(self.exercise)
+        for name in ("title", "function", "points", "minutes", "difficulty", "lab"):
+            setattr(self, name, getattr(stated, name))
+
+    def __reduce__(self) -> Any:
+        """Travel to another process by name, if this is a check of a module."""
+        if self.module:
+            from datahall.checking.registry import find
+
+            return find, (self.module, self.exercise)
+        changed = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return object.__new__, (Check,), changed | {"latest": None, "_judged": None}
+
+    @property
+    def not_to_call(self) -> list[Callable[..., Any]]:
+        """The course's functions that are this exercise."""
+        return [self.reference, *self.ours]
 
     def __call__(self, answer: Any) -> Verdict:
         """Judge an answer, remember and record the verdict, and return it.
@@ -69,26 +103,44 @@ class Check:
     def judge(self, answer: Any) -> Verdict:
         """Judge an answer and leave no trace of it."""
         with kept_state():
-            found = self._found(answer)
-        if isinstance(found, child.Died):
-            return self._verdict("wrong", float(found.last.get("points", 0)), self._obituary(found))
-        details = tuple((str(what), str(value)) for what, value in found["details"])
-        return self._verdict(found["state"], found["points"], found["message"], details)
+            seen = judging.at_sight(self, answer)
+            found, note = self._found(answer) if seen is None else (seen, "")
+        if isinstance(found, Died):
+            points = float(found.last.get("points", 0))
+            return self._verdict("wrong", points, self._obituary(found), note=note)
+        details = tuple((str(what), cut(str(value), _MOST)) for what, value in found["details"])
+        return self._verdict(found["state"], found["points"], found["message"], details, note)
 
-    def _found(self, answer: Any) -> dict[str, Any] | child.Died:
-        if self.isolated and child.can_fork():
-            return child.run(lambda beat: judging.judge(self, answer, beat), seconds=self.seconds)
+    def _found(self, answer: Any) -> tuple[dict[str, Any] | Died, str]:
+        """Judge in a child, in the child of a zygote, or here: what is possible, in this order."""
+        note = ""
         try:
-            return judging.judge(self, answer, lambda facts: None)
+            if self.isolated and child.can_fork():
+                return child.run(
+                    lambda beat: judging.judge(self, answer, beat), seconds=self.seconds
+                ), ""
+            if self.isolated:
+                try:
+                    return zygote.judged(self, answer), ""
+                except zygote.CannotTravelError as error:
+                    note = (
+                        "Judged in this notebook's own process, where only a timer protects it: "
+                        f"the answer cannot be sent to another one ({error})."
+                    )
+            return judging.judge(self, answer, lambda facts: None), note
         except Exception as error:  # ours, not the learner's: a check never stops a notebook
-            return child.Died("broken", {"error": f"{type(error).__name__}: {error}"})
+            return Died("broken", {"error": f"{type(error).__name__}: {error_text(error)}"}), note
 
     def _verdict(
-        self, state: State, points: float, message: str, details: tuple[tuple[str, str], ...] = ()
+        self,
+        state: State,
+        points: float,
+        message: str,
+        details: tuple[tuple[str, str], ...] = (),
+        note: str = "",
     ) -> Verdict:
-        return Verdict(
-            self.exercise, self.title, state, points, float(self.points), message, details
-        )
+        message, best = cut(message, _MOST), float(self.points)
+        return Verdict(self.exercise, self.title, state, points, best, message, details, note)
 
     def use(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """Return the learner's function once it passes, else the reference, and print which.
@@ -106,7 +158,7 @@ class Check:
         print(f"with the reference {self.function}: exercise {self.exercise} is not passed yet")
         return self.reference
 
-    def _obituary(self, died: child.Died) -> str:
+    def _obituary(self, died: Died) -> str:
         called = died.last.get("call", self.function)
         return {
             "time": f"{called} did not end within {self.seconds:g} s and had to be killed. "
@@ -114,6 +166,9 @@ class Check:
             "crash": f"{called} crashed the process ({died.signal}). "
             "Does it call itself without end, or write outside an array?",
             "exit": f"{called} ended the process. Return the result instead.",
+            "mute": f"{called} closed files that are not its own, so nothing came back. "
+            "Close only what your code has opened.",
+            "left": f"{called} was interrupted.",
             "broken": f"This check failed ({died.last.get('error')}); your answer was not judged. "
             "Please report it with the cell above.",
         }[died.why]

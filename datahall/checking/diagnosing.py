@@ -1,13 +1,19 @@
-"""Which misunderstanding is it? The bank's typical mistakes are tried on the case that failed."""
+"""Which misunderstanding is it? The bank's typical mistakes are tried on what the answer was given.
+
+A mistake is named only if it can be the learner's: it fails where the answer fails, with the same
+result, and does as the answer does in every other call that was made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from datahall.checking import explaining, showing
 from datahall.checking.calling import Outcome, call
 from datahall.checking.comparing import difference
-from datahall.checking.steps import Case, Property, Search, Step
+from datahall.checking.steps import Case, Property
 
 if TYPE_CHECKING:
     from datahall.checking.check import Check
@@ -15,68 +21,74 @@ if TYPE_CHECKING:
 _PATIENCE_S = 1.0  # CPU seconds that a typical mistake may take
 
 
+@dataclass(frozen=True)
+class Witness:
+    """One thing that was tried on the answer, and what became of it.
+
+    Args:
+        what: The call, or the property.
+        wanted: What the reference did.
+        got: What the answer did.
+    """
+
+    what: Case | Property
+    wanted: Outcome
+    got: Outcome
+
+
 def tested(step: Property, answer: Any, *, seconds: float, own: str | None = None) -> Outcome:
     """Put a property to the test; an `AssertionError`'s first line is what the test says."""
     outcome = call(step.test, (answer,), {}, seconds=seconds, own=own)
     error = outcome.error
-    said = str(error).partition("\n")[0] if isinstance(error, AssertionError) else ""
+    said = showing.error_text(error).partition("\n")[0] if type(error) is AssertionError else ""
     return Outcome("value", said, printed=outcome.printed) if said else outcome
 
 
 def typical_mistake(
     check: Check,
-    answer: Any,
-    step: Step,
-    case: Case | None,
-    seen: Outcome,
-    tell: Callable[[], None] = lambda: None,
+    failed: Witness,
+    others: Sequence[Witness],
+    tell: Callable[[], bool],
 ) -> str:
-    """Return what the bank says of the mistake that gives the same outcome, "" if none does.
-
-    If several do, the one that agrees with the answer on most of the other steps is taken.
+    """Return what the bank says of the one mistake that explains all that was seen, else "".
 
     Args:
         check: The check, with its bank.
-        answer: The learner's answer.
-        step: The step that failed.
-        case: The call that failed; None for a property.
-        seen: What became of it.
-        tell: Called before each mistake is tried, so that a watcher knows that work goes on.
+        failed: What the answer fails.
+        others: What else was tried on it.
+        tell: Called before each mistake is tried, so that a watcher knows that work goes on; False
+            when there is no more time for it.
     """
-    suspects = []
+    suspects: set[str] = set()
     for wrong in check.bank.wrong:
-        tell()
-        if _same(check, seen, _outcome(check, wrong.answer, step, case)):
-            suspects.append(wrong)
-    if len(suspects) < 2:
-        return suspects[0].says if suspects else ""
-    others = [other for other in check.steps if other is not step and not isinstance(other, Search)]
-    witnessed = [(other, _outcome(check, answer, other)) for other in others]
-    scores = []
-    for wrong in suspects:
-        tell()
-        pairs = [(outcome, _outcome(check, wrong.answer, other)) for other, outcome in witnessed]
-        scores.append(sum(_same(check, mine, theirs) for mine, theirs in pairs))
-    return suspects[scores.index(max(scores))].says
+        if not tell():
+            return ""
+        theirs = _outcome(check, wrong.answer, failed.what)
+        if not _same(check, failed.got, theirs) or _is_right(check, failed.wanted, theirs):
+            continue
+        if all(_same(check, seen.got, _outcome(check, wrong.answer, seen.what)) for seen in others):
+            suspects.add(wrong.says)
+    return suspects.pop() if len(suspects) == 1 else ""
 
 
-def _outcome(check: Check, answer: Any, step: Step, case: Case | None = None) -> Outcome:
+def _outcome(check: Check, answer: Any, what: Case | Property) -> Outcome:
     seconds = min(check.seconds, _PATIENCE_S)
-    if isinstance(step, Property):
-        return tested(step, answer, seconds=seconds)
-    if case is None:
-        if isinstance(step, Search):
-            return Outcome("unanswered")
-        case = step.case()
-    return call(answer, case.args, case.kwargs, seconds=seconds)
+    if isinstance(what, Property):
+        return tested(what, answer, seconds=seconds)
+    return call(answer, what.args, what.kwargs, seconds=seconds)
+
+
+def _is_right(check: Check, wanted: Outcome, got: Outcome) -> bool:
+    return explaining.disagreement(wanted, got, rtol=check.rtol, atol=check.atol) is None
 
 
 def _same(check: Check, one: Outcome, other: Outcome) -> bool:
-    """Whether two calls ended alike: in the same value, the same kind of error, the same change."""
+    """Whether two calls ended alike: in the same value, the same error, the same change."""
     if one.kind != other.kind or one.changed != other.changed:
         return False
-    if one.kind == "raised":
-        return type(one.error) is type(other.error)
+    if one.error is not None and other.error is not None and one.kind == "raised":
+        texts = {showing.error_text(error) for error in (one.error, other.error)}
+        return type(one.error) is type(other.error) and len(texts) == 1
     if one.kind != "value":
         return True
     return difference(one.value, other.value, rtol=check.rtol, atol=check.atol) is None

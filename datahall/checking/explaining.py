@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from datahall.checking import showing
@@ -17,7 +18,24 @@ _EXPLAINED = {
     "flood": (f"printed more than {PRINT_LIMIT:,} characters", "Take the print out of the loop."),
     "memory": ("asked for more memory than there is", "How many elements does its array have?"),
     "recursion": ("called itself without end", "Which case should stop the recursion?"),
+    "ours": ("called our own solution", "That is ours; the points are for yours."),
 }
+# What an error in the learner's code asks for, by its kind; the first that fits.
+_SIGNATURE = re.compile(r"(missing|takes|unexpected|multiple values).* argument")
+_RAISED: tuple[tuple[type[BaseException], str], ...] = (
+    (UnboundLocalError, "Give it a value before that line, in every branch."),
+    (NameError, "Is the name spelled as in the signature, or is an import missing?"),
+    (ImportError, "Everything it needs is imported at the top of the lab."),
+    (IndexError, "Which is the last index that exists there?"),
+    (KeyError, "Which keys are there?"),
+    (ZeroDivisionError, "What should it return when there is nothing to divide by?"),
+    (AttributeError, "Of which type is the value on that line?"),
+    (TypeError, "Of which types are the values on that line?"),
+    (ValueError, "Which shapes and values meet on that line?"),
+)
+_KIND = re.compile(
+    r"(in item \d+: |under .*?: |its \w+: )*(the shape|the dtype|it is an? |it has )"
+)
 
 
 def disagreement(wanted: Outcome, got: Outcome, *, rtol: float, atol: float) -> str | None:
@@ -30,10 +48,10 @@ def disagreement(wanted: Outcome, got: Outcome, *, rtol: float, atol: float) -> 
     if said := difference(wanted.value, got.value, rtol=rtol, atol=atol):
         return said
     after, meant = got.arguments or {}, wanted.arguments or {}
-    for name in wanted.changed:  # an exercise whose work is to change an argument
-        if said := difference(meant[name], after.get(name), rtol=rtol, atol=atol):
-            return f"in {name} afterwards: {said}"
-    extra = _changed_unasked(wanted, got)
+    for key in wanted.changed:  # an exercise whose work is to change an argument
+        if said := difference(meant[key], after.get(key), rtol=rtol, atol=atol):
+            return f"in {_name(got, key)} afterwards: {said}"
+    extra = changed_unasked(wanted, got)
     return f"{extra} was changed in place" if extra else None
 
 
@@ -49,10 +67,11 @@ def explain(
         said: How they differ, from `disagreement`.
         seconds: The time limit.
     """
-    where = f", in {got.where.rstrip()}" if got.where else ""
-    if got.kind == "raised":
-        what = showing.cut(str(got.error), 160).rstrip(".")
-        return f"{called} raised {type(got.error).__name__}: {what}{where}.", ""
+    where = f", in {got.where.rstrip()}" if got.where and got.kind != "ours" else ""
+    if got.error is not None and got.kind == "raised":
+        what = showing.error_text(got.error, 160).rstrip(".")
+        colon = f": {what}" if what else ""
+        return f"{called} raised {type(got.error).__name__}{colon}{where}.", ""
     if got.kind != "value":
         what, advice = _EXPLAINED[got.kind]
         return f"{called} {what.format(seconds=seconds)}{where}.", advice
@@ -60,15 +79,39 @@ def explain(
     if wanted.kind == "raised":
         error = type(wanted.error).__name__
         return f"{called} returned {came}, expected it to raise {error}.", ""
-    if said.endswith("was changed in place"):
-        name = _changed_unasked(wanted, got)
-        return f"{called} changed its argument {name} in place.", f"Work on a copy: {name}.copy()."
+    if extra := changed_unasked(wanted, got):
+        also = "" if said.endswith("was changed in place") else ", and its result is wrong"
+        return (
+            f"{called} changed its argument {extra} in place{also}.",
+            f"Work on a copy: {extra}.copy().",
+        )
     if " afterwards: " in said:
         return f"{called} did its work wrongly: {said}.", ""
     if got.value is None:
         expected = showing.described(wanted.value)
         return f"{called} returned None, expected {expected}.", "Is the return line missing?"
     return f"{called} returned {_compared(wanted.value, got.value, said)}.", ""
+
+
+def advice(got: Outcome, said: str, idea: str) -> str:
+    """Return what to say where no typical mistake explains an outcome.
+
+    An error gets its own question, a result of the wrong kind is sent to the docstring; only a
+    wrong value can be mended by the step's idea.
+
+    Args:
+        got: What the answer did.
+        said: How it differs, from `disagreement`.
+        idea: What the step says of its values.
+    """
+    if got.kind == "raised":
+        error = got.error
+        if isinstance(error, TypeError) and _SIGNATURE.search(showing.error_text(error)):
+            return "Keep the parameters of the stub: their names, order and defaults."
+        return next((asked for kind, asked in _RAISED if isinstance(error, kind)), "")
+    if _KIND.match(said):
+        return "The docstring says of which type and shape the result is."
+    return idea
 
 
 def _compared(wanted: Any, got: Any, said: str) -> str:
@@ -90,13 +133,18 @@ def came_back(outcome: Outcome) -> str:
     """Write an outcome for a table of details."""
     if outcome.kind == "value":
         return showing.described(outcome.value)
-    if outcome.kind == "raised":
-        return f"{type(outcome.error).__name__}: {outcome.error}"
+    if outcome.kind == "raised" and outcome.error is not None:
+        return f"{type(outcome.error).__name__}: {showing.error_text(outcome.error)}"
     return "nothing"
 
 
-def _changed_unasked(wanted: Outcome, got: Outcome) -> str:
-    return next((name for name in got.changed if name not in wanted.changed), "")
+def changed_unasked(wanted: Outcome, got: Outcome) -> str:
+    """Return the name of an argument that was changed although nobody asked, "" if none was."""
+    return next((_name(got, key) for key in got.changed if key not in wanted.changed), "")
+
+
+def _name(outcome: Outcome, key: int | str) -> str:
+    return (outcome.names or {}).get(key, str(key))
 
 
 def _fits(got: BaseException | None, wanted: BaseException | None) -> bool:

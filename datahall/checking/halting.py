@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 Kind = Literal[
-    "value", "raised", "unanswered", "time", "exit", "input", "flood", "memory", "recursion"
+    "value",
+    "raised",
+    "unanswered",
+    "time",
+    "exit",
+    "input",
+    "flood",
+    "memory",
+    "recursion",
+    "ours",
 ]
 
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 import dis
 import inspect
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from datahall.checking import diagnosing, explaining, showing
 from datahall.checking.calling import Outcome, call, source_file
+from datahall.checking.diagnosing import Witness
+from datahall.checking.ours import guarded
 from datahall.checking.searching import UnsteadyError, smallest
-from datahall.checking.steps import UNSET, Case, Property, Search, Step, Trap, as_case
+from datahall.checking.steps import UNSET, Case, Example, Property, Search, Step, Trap, as_case
+from datahall.checking.timing import PATIENCE
 
 if TYPE_CHECKING:
     from datahall.checking.check import Check
 
 Beat = Callable[[dict[str, Any]], None]
 _PATIENT = 60.0  # CPU seconds for our own reference, whose first call may load a framework
+_IN_ALL_S = 9.0  # real seconds that an answer may take in all
+_KEPT = 12  # calls of a search that a typical mistake must explain too
 
 
 @dataclass
@@ -31,47 +37,60 @@ class Failure:
 
     Args:
         sentence: What was called, what came back, what was expected.
-        outcome: What became of the call.
-        case: The call; None for a property.
-        step: The step.
+        witness: What was tried, and what became of it; None if nothing was compared.
         rows: Details for the rich form.
         says: The advice, when what happened explains itself.
+        idea: The advice, when no typical mistake explains it.
     """
 
     sentence: str
-    outcome: Outcome
-    case: Case | None
-    step: Step
+    witness: Witness | None
     rows: list[tuple[str, str]] = field(default_factory=list)
     says: str = ""
+    idea: str = ""
 
     @property
-    def is_dear(self) -> bool:
-        """Whether repeating it costs the whole time limit."""
-        return self.outcome.kind in ("time", "flood", "memory")
+    def kind(self) -> str:
+        """What became of the call."""
+        return self.witness.got.kind if self.witness else "value"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is learned from going on: it costs the whole limit, or is no answer."""
+        return self.kind in ("time", "flood", "memory", "ours")
+
+
+def at_sight(check: Check, answer: Any) -> dict[str, Any] | None:
+    """Return the verdict on what need not be called: no answer yet, or no function. Else None."""
+    if answer is None or answer is Ellipsis or is_empty(answer) or is_stub(answer):
+        return _found("not attempted", 0.0)
+    return None if callable(answer) else _not_an_answer(check, answer)
 
 
 def judge(check: Check, answer: Any, beat: Beat) -> dict[str, Any]:
     """Return state, points, message and details of an answer, as a dict that JSON can hold."""
-    if (said := _not_an_answer(check, answer)) is not None:
-        return said
+    trial = Trial(check, answer, beat)
     first, passed = None, 0
     for position, step in enumerate(check.steps):
-        failure = Trial(check, answer, beat, _points(check, passed)).run(step)
+        trial.points = _points(check, passed)
+        failure = trial.run(step, shrink=first is None)
         if failure is None:
             passed += 1
             continue
-        if failure.outcome.kind == "unanswered" and position == 0:
+        if failure.kind == "unanswered" and position == 0:
             return _found("not attempted", 0.0)
         first = first or failure
-        if failure.is_dear:
+        if failure.is_final:
             break
+    if first is None and (first := trial.again()) is not None:
+        passed -= 1
     if first is None:
         return _found("passed", float(check.points))
-    advice = first.says or _advice(check, answer, first, beat) or first.step.idea
+    points = 0.0 if first.kind == "ours" else _points(check, passed)
+    advice = first.says or trial.mistake(first) or first.idea
     advice = advice if not advice or advice.endswith((".", "?", "!")) else f"{advice}."
     message, rows = f"{first.sentence} {advice}".strip(), [*first.rows, ("look at", advice)]
-    return _found("wrong", _points(check, passed), message, rows)
+    return _found("wrong", points, message, rows)
 
 
 def _found(
@@ -86,20 +105,7 @@ def _points(check: Check, passed: int) -> float:
     return math.floor(2 * check.points * passed / len(check.steps)) / 2
 
 
-def _advice(check: Check, answer: Any, failure: Failure, beat: Beat) -> str:
-    def tell() -> None:
-        beat({"call": failure.sentence, "points": 0.0, "seconds": _PATIENT})
-
-    return diagnosing.typical_mistake(
-        check, answer, failure.step, failure.case, failure.outcome, tell
-    )
-
-
-def _not_an_answer(check: Check, answer: Any) -> dict[str, Any] | None:
-    if answer is None or answer is Ellipsis or is_empty(answer):
-        return _found("not attempted", 0.0)
-    if callable(answer):
-        return None
+def _not_an_answer(check: Check, answer: Any) -> dict[str, Any]:
     name, got = check.function, showing.described(answer)
     message = (
         f"checks.{name} got {got}, expected the function itself. "
@@ -125,6 +131,23 @@ def is_empty(answer: Any) -> bool:
     return {step.opname for step in steps} <= trivial and set(loaded) <= {None, Ellipsis}
 
 
+def is_stub(answer: Any) -> bool:
+    """Tell whether a function, or a method of a class, only raises NotImplementedError.
+
+    Example:
+        >>> def stub(size):
+        ...     raise NotImplementedError("exercise-01-1: replace this line with your answer")
+        >>> is_stub(stub), is_stub(len)
+        (True, False)
+    """
+    if isinstance(answer, type):
+        return any(inspect.isfunction(value) and is_stub(value) for value in vars(answer).values())
+    if not inspect.isfunction(answer) or answer.__code__.co_names != ("NotImplementedError",):
+        return False
+    raised = {"LOAD_GLOBAL", "PUSH_NULL", "PRECALL", "CALL", "RAISE_VARARGS", "LOAD_CONST"}
+    return {step.opname for step in dis.get_instructions(answer)} <= raised | {"RESUME", "NOP"}
+
+
 def _named(sentence: str, called: str, name: str) -> str:
     """Put a trap's name at the end of a sentence, or after the call if it ends in parentheses."""
     if sentence.endswith(")."):
@@ -133,18 +156,66 @@ def _named(sentence: str, called: str, name: str) -> str:
 
 
 class Trial:
-    """One step, tried on one answer."""
+    """The steps of a check, tried on one answer.
 
-    def __init__(self, check: Check, answer: Any, beat: Beat, points: float) -> None:
-        self.check, self.answer, self.beat, self.points = check, answer, beat, points
+    Args:
+        check: The check.
+        answer: The learner's answer.
+        beat: Told before each call what is called, so that a watcher knows.
+    """
 
-    def run(self, step: Step) -> Failure | None:
-        """Return how the step fails, or None."""
-        if isinstance(step, Property):
-            return self._property(step)
+    def __init__(self, check: Check, answer: Any, beat: Beat) -> None:
+        self.check, self.answer, self.beat, self.points = check, answer, beat, 0.0
+        self.seen: list[Witness] = []  # every fixed step, and the first calls of a search
+        self.ends = time.monotonic() + _IN_ALL_S
+
+    def run(self, step: Step, *, shrink: bool = True) -> Failure | None:
+        """Return how the step fails, or None.
+
+        Args:
+            step: The step.
+            shrink: Whether the smallest failing case is looked for, or any.
+        """
         if isinstance(step, Search):
-            return self._search(step)
-        return self._case(step, step.case(), step.expected)
+            return self._search(step, shrink=shrink)
+        return self._property(step) if isinstance(step, Property) else self._step(step)
+
+    def again(self) -> Failure | None:
+        """Repeat what was called first: an answer may keep something between calls."""
+        for step in self.check.steps:
+            if isinstance(step, Search) or self._left() <= 0:
+                continue
+            failure = self._property(step) if isinstance(step, Property) else self._step(step)
+            if failure is not None:
+                what = failure.sentence[:-1]
+                return Failure(
+                    f"{what}, although the same call was right before.",
+                    None,
+                    failure.rows,
+                    says="Does it keep something between calls?",
+                )
+            if isinstance(step, Property):
+                break
+        return None
+
+    def mistake(self, failure: Failure) -> str:
+        """Return what the bank says of the mistake that explains all that was seen, or ""."""
+        if failure.witness is None:
+            return ""
+
+        def tell() -> bool:
+            self.beat({"call": failure.sentence, "points": self.points, "seconds": _PATIENT})
+            return self._left() > 0
+
+        others = [each for each in self.seen if each is not failure.witness]
+        return diagnosing.typical_mistake(self.check, failure.witness, others, tell)
+
+    def _left(self) -> float:
+        return self.ends - time.monotonic()
+
+    def _seconds(self) -> float:
+        """CPU seconds for the next call: real ones of all calls are bounded too."""
+        return max(0.05, min(self.check.seconds, self._left() / PATIENCE))
 
     def _wanted(self, case: Case) -> Outcome:
         name = self.check.function
@@ -157,11 +228,18 @@ class Trial:
     def _call(self, case: Case) -> Outcome:
         called = showing.call(self.check.function, case.args, case.kwargs)
         self.beat({"call": called, "points": self.points})
-        return call(self.answer, case.args, case.kwargs, seconds=self.check.seconds)
+        with guarded(self.check.not_to_call):
+            return call(self.answer, case.args, case.kwargs, seconds=self._seconds())
+
+    def _step(self, step: Example | Trap) -> Failure | None:
+        return self._case(step, step.case(), step.expected)
 
     def _case(self, step: Step, case: Case, expected: Any = UNSET) -> Failure | None:
         wanted = self._wanted(case) if expected is UNSET else Outcome("value", expected)
         got = self._call(case)
+        witness = Witness(case, wanted, got)
+        if not isinstance(step, Search) or len(self.seen) < len(self.check.steps) + _KEPT:
+            self.seen.append(witness)
         said = explaining.disagreement(wanted, got, rtol=self.check.rtol, atol=self.check.atol)
         if said is None:
             return None
@@ -177,36 +255,41 @@ class Trial:
             ("this is", "the smallest case found" if isinstance(step, Search) else ""),
             ("it printed", got.printed),
         ]
-        return Failure(sentence, got, case, step, rows, says)
+        idea = explaining.advice(got, said, step.idea)
+        return Failure(sentence, witness, rows, says, idea)
 
-    def _search(self, step: Search) -> Failure | None:
+    def _search(self, step: Search, *, shrink: bool) -> Failure | None:
         try:
             return smallest(
                 step.strategy,
                 lambda drawn: self._case(step, as_case(drawn)),
                 examples=step.examples,
-                seconds=4 * self.check.seconds,
-                stop=lambda failure: failure.is_dear,
+                seconds=min(1.3 * self.check.seconds, self._left()),
+                stop=lambda failure: failure.is_final or not shrink,
             )
         except UnsteadyError:
             sentence = f"{self.check.function} gave different results for the same arguments."
             says = "Does it keep something between calls, or draw random numbers?"
-            return Failure(sentence, Outcome("value"), None, step, says=says)
+            return Failure(sentence, None, says=says)
 
     def _property(self, step: Property) -> Failure | None:
         self.beat({"call": self.check.function, "points": self.points})
         outcome = self._tested(step)
+        witness = Witness(step, Outcome("value"), outcome)
+        self.seen.append(witness)
         if outcome.kind == "value" and outcome.value is None:
             return None
         rows = [("what should hold", step.name), ("it printed", outcome.printed)]
         if outcome.kind == "value":
-            return Failure(f"{str(outcome.value).rstrip('.')}.", outcome, None, step, rows)
+            sentence = f"{str(outcome.value).rstrip('.')}."
+            return Failure(sentence, witness, rows, idea=step.idea)
         sentence, says = explaining.explain(
             self.check.function, Outcome("value"), outcome, "", seconds=self.check.seconds
         )
-        return Failure(sentence, outcome, None, step, rows, says)
+        return Failure(sentence, witness, rows, says, explaining.advice(outcome, "", step.idea))
 
     def _tested(self, step: Property) -> Outcome:
-        return diagnosing.tested(
-            step, self.answer, seconds=self.check.seconds, own=source_file(self.answer)
-        )
+        with guarded(self.check.not_to_call):
+            return diagnosing.tested(
+                step, self.answer, seconds=self._seconds(), own=source_file(self.answer)
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from datahall import runtime
+from datahall.checking import child, zygote
 from datahall.checking.check import Check
 from datahall.checking.verdict import Summary, Verdict
 
@@ -47,6 +50,11 @@ def _in(module: Any) -> list[Check]:
     )
 
 
+def find(module: str, exercise: str) -> Check:
+    """Return the check of an exercise from a module of checks, imported if need be."""
+    return next(each for each in _in(importlib.import_module(module)) if each.exercise == exercise)
+
+
 def _first_lab(concept: str) -> str:
     """Return the first lab of a module, or its first lecture if it has no lab."""
     for module in _modules():
@@ -67,7 +75,10 @@ def summary_for(name: str) -> Callable[..., Summary]:
     """
     checks = _in(sys.modules[name])
     for check in checks:
-        check.lab = check.lab or _first_lab(name.split(".")[-2])
+        check.lab, check.module = check.lab or _first_lab(name.split(".")[-2]), name
+    if runtime.interactive() and checks and not child.can_fork():
+        with contextlib.suppress(zygote.CannotTravelError, OSError):
+            zygote.prepared(name)  # while the learner reads
 
     def summary(lab: str | None = None) -> Summary:
         """Show one line an exercise: passed, wrong or not attempted, and the total.

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 Found = TypeVar("Found")
 
@@ -73,7 +74,7 @@ def smallest(
         if not found and time.monotonic() > deadline:
             raise _Enough
 
-    with _no_folder(), warnings.catch_warnings():
+    with _no_folder(), _same_everywhere(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             seek()
@@ -82,6 +83,24 @@ def smallest(
         except errors.Flaky as error:
             raise UnsteadyError from error
     return None
+
+
+@contextlib.contextmanager
+def _same_everywhere() -> Iterator[None]:
+    """Keep Hypothesis from drawing constants that it reads in whatever modules are loaded.
+
+    It parses our own files for them, which takes time, and a verdict would depend on the process.
+    """
+    from hypothesis.internal.cache import LRUCache
+    from hypothesis.internal.conjecture import providers
+    from hypothesis.internal.constants_ast import Constants
+
+    none: Any = Constants()
+    fresh: Any = LRUCache(1024)
+    with mock.patch.multiple(
+        providers, create=True, _get_local_constants=lambda: none, CONSTANTS_CACHE=fresh
+    ):
+        yield
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 
 _SMALL = 24  # elements of an array that a message still prints
 _WIDTH = 100  # characters of any other value
+_DEEP = 3  # lists in lists
 
 
 def cut(text: str, width: int = _WIDTH) -> str:
@@ -42,8 +43,8 @@ def is_small(value: Any) -> bool:
     return isinstance(array, np.ndarray) and array.size <= _SMALL and array.ndim <= 3
 
 
-def shown(value: Any) -> str:
-    """Write a value on one line.
+def shown(value: Any, depth: int = 0) -> str:
+    """Write a value on one line; what stands deeper than three lists is left out.
 
     Example:
         >>> shown(np.array([[1.0, 2.5], [3.0, 4.0]]))
@@ -53,16 +54,18 @@ def shown(value: Any) -> str:
     """
     if is_tensor(value):
         value = value.numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        return f"a masked array of shape {value.shape}, {value.dtype}"
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, (bool, np.bool_)):
         return repr(bool(value))
     if isinstance(value, (float, np.floating)):
-        return f"{float(value):.7g}" if not float(value).is_integer() else repr(float(value))
+        return f"{float(value):.9g}" if not float(value).is_integer() else repr(float(value))
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (list, tuple)):
-        return _sequence(value)
+        return _sequence(value, depth)
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
     return cut(_safe_repr(value))
@@ -79,7 +82,8 @@ def described(value: Any) -> str:
     """
     if is_tensor(value):
         value = value.numpy()
-    if isinstance(value, np.ndarray) and value.size <= _SMALL:
+    is_plain = isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
+    if is_plain and value.size <= _SMALL and value.ndim <= 3:
         return f"the array {_array(value)} of shape {value.shape}, {value.dtype}"
     if isinstance(value, (list, tuple, dict, set)):
         return f"the {type(value).__name__} {shown(value)}"
@@ -111,12 +115,22 @@ def _nested(value: np.ndarray) -> str:
     return f"[{', '.join(_nested(np.asarray(row)) for row in value)}]"
 
 
-def _sequence(value: list[Any] | tuple[Any, ...]) -> str:
+def _sequence(value: list[Any] | tuple[Any, ...], depth: int) -> str:
+    if depth > _DEEP:  # it may hold itself
+        return "…"
     left, right = ("[", "]") if isinstance(value, list) else ("(", ",)" if len(value) == 1 else ")")
-    inside = [shown(item) for item in value[:_SMALL]]
+    inside = [shown(item, depth + 1) for item in value[:_SMALL]]
     if len(value) > _SMALL:
         inside.append(f"… {len(value)} items")
     return cut(f"{left}{', '.join(inside)}{right}")
+
+
+def error_text(error: BaseException, width: int = 400) -> str:
+    """Write an error's message: shortened, and also if its own `__str__` raises."""
+    try:
+        return cut(str(error), width)
+    except Exception as broken:
+        return f"<a message whose __str__ raises {type(broken).__name__}>"
 
 
 def _safe_repr(value: Any) -> str:

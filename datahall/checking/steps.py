@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __reduce__(self) -> str:
+        return "UNSET"  # there is one, in every process
+
+
+UNSET: Any = _Unset()
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Any
 
 from datahall.checking.halting import Halt
 
-PATIENCE = 3  # times its CPU seconds a call may take in real ones: others use the machine too
+PATIENCE = 2.5  # times its CPU seconds a call may take in real ones: others use the machine too
 _AGAIN_S = 0.1
 
 
 class Timer:
-    """Raises `Halt("time")` after so many CPU seconds, or three times as many real ones.
+    """Raises `Halt("time")` after so many CPU seconds, or two and a half times as many real ones.
 
     It rings again every tenth of a second: an answer that swallows the first bell with a bare
     `except` often meets the second outside it. Without signals (on Windows, or outside of the main

@@ -10,136 +10,84 @@ from hypothesis.extra import numpy as hnp
 
 from datahall.checking import Case, Check, Example, Search, Trap, summary_for
 from datahall.convolution import bank, core, cost, cost_bank, lowering, pooling
-from datahall.convolution.core import Array
 
-COST_LAB = "01_convolution_cost_lab"
+_NINE = np.arange(9.0).reshape(3, 3)
+_GREY = np.array([[0, 13, 200], [7, 255, 98], [31, 64, 128], [5, 90, 45]]) / 255
 
 
 def _plane(height: int, width: int) -> Any:
-    return hnp.arrays(float, (height, width), elements=st.integers(-3, 3).map(float))
+    """A strategy for planes: small whole numbers, grey values of a digit, or large numbers."""
+    return st.sampled_from([1.0, 1 / 255, -3000.7]).flatmap(
+        lambda scale: hnp.arrays(
+            float, (height, width), elements=st.integers(-3, 9).map(lambda n: n * scale)
+        )
+    )
 
 
-def _fits(size: int, kernel: int, stride: int, padding: int) -> bool:
-    return size + 2 * padding >= kernel
-
-
-_sizes = (
-    st.tuples(st.integers(1, 12), st.integers(1, 6), st.integers(1, 4), st.integers(0, 3))
-    .filter(lambda drawn: _fits(*drawn))
-    .map(lambda d: Case((d[0], d[1]), {"stride": d[2], "padding": d[3]}))
-)
-_shapes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(0, 3), st.integers(0, 3))
+_shapes = st.tuples(*[st.integers(1, 4)] * 2, *[st.integers(0, 4)] * 2)
 _image_and_kernel = _shapes.flatmap(
     lambda s: st.tuples(_plane(s[0] + s[2], s[1] + s[3]), _plane(s[0], s[1]))
 )
-_image_and_size = _shapes.flatmap(
-    lambda s: st.tuples(_plane(s[0] + s[2], s[1] + s[3]), st.just(s[0]), st.just(s[1]))
-)
-
-
-def correlate_plane(image: Array, kernel: Array) -> Array:
-    """Correlate one plane with one kernel."""
-    return core.correlate(image, kernel)
-
-
-def pool_plane(image: Array) -> Array:
-    """Pool one plane by windows of 2×2."""
-    return pooling.max_pool(image[None, :, :, None])[0, :, :, 0]
-
-
-def im2col_plane(image: Array, kernel_h: int, kernel_w: int) -> Array:
-    """Write the windows of one plane as rows."""
-    return lowering.im2col(image[None, :, :, None], kernel_h, kernel_w)
-
-
-def count(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
-    """Return the multiply-adds of a layer with stride 1 and no padding."""
-    return cost.ConvLayer(height, width, channels, filters, kernel).multiply_adds
-
-
-def last_field(layers: list[tuple[int, int]]) -> int:
-    """Return the receptive field after the last layer."""
-    return cost.receptive_fields(layers)[-1]
-
-
-def roofline_time_s(flop: float, moved: float, flop_per_s: float, bytes_per_s: float) -> float:
-    """Return the roofline's time for so many operations and bytes."""
-    return flop / cost.attainable_flop_per_s(flop / moved, flop_per_s, bytes_per_s)
-
+_counts = st.integers(1, 8)
+_amounts = st.builds(lambda n, power: float(n * 10**power), st.integers(1, 20), st.integers(0, 9))
 
 output_size = Check(
     "01.1",
-    "Count the places",
-    function="output_size",
     reference=core.output_size,
     bank=bank.OUTPUT_SIZE,
-    points=4,
-    minutes=8,
-    difficulty=1,
     steps=[
-        Example((3, 3), idea="A kernel as long as the axis fits once. Draw it."),
-        Example((28, 5), {"padding": 2}, idea="28 + 2 + 2 elements, a kernel of 5: 28 places."),
-        Trap("a step that does not fit", (8, 3), {"stride": 2}, idea="Places 0, 2, 4: three."),
-        Search(_sizes, idea="Draw this axis, padding included, and count the places one by one."),
+        Example((3, 3), idea="How often does a kernel fit that is as long as the axis? Draw it."),
+        Example((28, 5), {"padding": 2}, idea="The axis has 2 + 28 + 2 elements."),
+        Trap("a step that does not fit", (8, 3), {"stride": 2}, idea="It stands at 0, 2 and 4."),
+        Trap("a layer of the lab", (224, 7), {"stride": 2, "padding": 3}, idea="230 elements."),
+        Search(
+            st.builds(
+                Case,
+                st.tuples(st.integers(1, 300), st.integers(1, 15)),
+                st.fixed_dictionaries(
+                    {}, optional={"stride": st.integers(1, 9), "padding": st.integers(0, 9)}
+                ),
+            ).filter(lambda case: case.args[0] + 2 * case.kwargs.get("padding", 0) >= case.args[1]),
+            idea="Draw this axis, padding included, and count the places one by one.",
+        ),
     ],
 )
 
 slide_kernel = Check(
     "01.2",
-    "Slide the kernel",
-    function="slide_kernel",
-    reference=correlate_plane,
+    reference=core.correlate,
     bank=bank.SLIDE_KERNEL,
-    points=5,
-    minutes=12,
-    difficulty=2,
     steps=[
-        Example(
-            (np.arange(9.0).reshape(3, 3), np.arange(4.0).reshape(2, 2)),
-            idea="Top left: 0·0 + 1·1 + 3·2 + 4·3 = 19.",
-        ),
+        Example((_NINE, np.arange(4.0).reshape(2, 2)), idea="Work out that place by hand."),
         Trap(
             "a kernel that is not symmetric",
             (np.array([[1.0, 0, 0], [0, 0, 0], [0, 0, 0]]), np.array([[5.0, 1], [1, 1]])),
-            idea="The kernel's top left number meets the window's top left pixel.",
+            idea="Which number of the kernel meets the one pixel that is not 0?",
         ),
         Trap(
             "an image wider than high",
             (np.arange(8.0).reshape(2, 4), np.array([[1.0, -1.0, 2.0]])),
             idea="image.shape is (height, width); so is kernel.shape.",
         ),
+        Trap("grey values", (_GREY, _GREY[1:3, :2]), idea="Values are fractions: keep them."),
         Search(_image_and_kernel, idea="Work this place out by hand: window times kernel, summed."),
     ],
 )
 
 max_pool = Check(
     "01.3",
-    "Keep the largest",
-    function="max_pool",
-    reference=pool_plane,
+    reference=lambda image: pooling.max_pool(image[None, :, :, None])[0, :, :, 0],
+    ours=[pooling.max_pool],
     bank=bank.MAX_POOL,
-    points=5,
-    minutes=10,
-    difficulty=2,
     steps=[
-        Example(
-            (np.array([[1.0, 5], [3, 2]]),), idea="One window of four pixels; the largest is 5."
-        ),
-        Example(
-            (np.array([[1.0, 2, 5, 0], [3, 4, 1, 6]]),), idea="Two windows: 1 2 3 4, and 5 0 1 6."
-        ),
-        Trap(
-            "only negative pixels", (-np.ones((2, 2)),), idea="The largest of four times −1 is −1."
-        ),
-        Trap(
-            "a height that is odd",
-            (np.arange(6.0).reshape(3, 2),),
-            idea="3 // 2 is one row of windows.",
-        ),
+        Example((np.array([[1.0, 5], [3, 2]]),), idea="There is one window, of four pixels."),
+        Example((np.array([[1.0, 2, 5, 0], [3, 4, 1, 6]]),), idea="The windows: 1 2 3 4, 5 0 1 6."),
+        Trap("only negative pixels", (-np.arange(1.0, 5).reshape(2, 2),), idea="−1 is larger."),
+        Trap("far below zero", (np.full((2, 2), -1e12),), idea="Numbers may have any sign."),
+        Trap("a height that is odd", (np.arange(6.0).reshape(3, 2),), idea="One row of windows."),
+        Trap("grey values", (_GREY,), idea="Values are fractions: keep them."),
         Search(
-            st.tuples(
-                st.tuples(st.integers(2, 5), st.integers(2, 5)).flatmap(lambda s: _plane(*s))
-            ),
+            st.tuples(st.tuples(*[st.integers(2, 7)] * 2).flatmap(lambda shape: _plane(*shape))),
             idea="Cut this image into windows of 2×2 by hand.",
         ),
     ],
@@ -147,45 +95,31 @@ max_pool = Check(
 
 im2col = Check(
     "01.4",
-    "Write windows as rows",
-    function="im2col",
-    reference=im2col_plane,
+    reference=lambda image, kernel_h, kernel_w: lowering.im2col(
+        image[None, :, :, None], kernel_h, kernel_w
+    ),
+    ours=[lowering.im2col],
     bank=bank.IM2COL,
-    points=5,
-    minutes=12,
-    difficulty=3,
     steps=[
-        Example(
-            (np.arange(9.0).reshape(3, 3), 2, 2), idea="Four windows; the first row is 0, 1, 3, 4."
+        Example((_NINE, 2, 2), idea="The four windows are 0134, 1245, 3467 and 4578."),
+        Trap("a kernel of one row", (np.arange(6.0).reshape(2, 3), 1, 2), idea="01, 12, 34, 45."),
+        Trap("grey values", (_GREY, 2, 3), idea="Values are fractions: keep them."),
+        Search(
+            _image_and_kernel.map(lambda pair: (pair[0], *pair[1].shape)),
+            idea="Write the windows down one after another, in reading order.",
         ),
-        Trap(
-            "a kernel of one row",
-            (np.arange(6.0).reshape(2, 3), 1, 2),
-            idea="Two places on each row.",
-        ),
-        Search(_image_and_size, idea="Write the windows down one after another, in reading order."),
     ],
 )
 
 kernel_gradient = Check(
     "01.5",
-    "Send the gradient to the kernel",
-    function="kernel_gradient",
-    reference=correlate_plane,
+    reference=lambda image, upstream: core.correlate(image, upstream),
     bank=cost_bank.KERNEL_GRADIENT,
-    points=5,
-    minutes=12,
-    difficulty=3,
-    lab=COST_LAB,
     steps=[
-        Example(
-            (np.arange(9.0).reshape(3, 3), np.array([[1.0, 0], [0, 0]])),
-            idea="Only the first place counts: the gradient is what the kernel met there, 0 1 3 4.",
-        ),
-        Example(
-            (np.arange(9.0).reshape(3, 3), np.array([[0.0, 0], [0, 2]])),
-            idea="Only the last place counts, twice: 2 times 4 5 7 8.",
-        ),
+        Example((_NINE, np.array([[1.0, 0], [0, 0]])), idea="Only the first place counts."),
+        Example((_NINE, np.array([[0.0, 0], [0, 2]])), idea="Only the last place counts, twice."),
+        Trap("several places", (_NINE, np.array([[1.0, 2], [-3, 4]])), idea="Four shares add up."),
+        Trap("grey values", (_GREY, _GREY[:3, 1:]), idea="Values are fractions: keep them."),
         Search(
             _image_and_kernel, idea="Add up what each kernel number met, place by place, weighted."
         ),
@@ -194,25 +128,19 @@ kernel_gradient = Check(
 
 multiply_adds = Check(
     "01.6",
-    "Count the multiply-adds",
-    function="multiply_adds",
-    reference=count,
+    reference=lambda height, width, channels, filters, kernel: (
+        cost.ConvLayer(height, width, channels, filters, kernel).multiply_adds
+    ),
+    ours=[vars(cost.ConvLayer)["multiply_adds"].fget],
     bank=cost_bank.MULTIPLY_ADDS,
-    points=4,
-    minutes=8,
-    difficulty=2,
-    lab=COST_LAB,
     steps=[
-        Example((3, 3, 1, 1, 3), idea="One place, nine products."),
+        Example((3, 3, 1, 1, 3), idea="There is one place, with nine products."),
         Example((28, 28, 1, 32, 3), idea="26 · 26 places, 32 filters, 9 products: 194,688."),
         Trap("several channels", (4, 5, 3, 2, 2), idea="Each window is 2 · 2 · 3 numbers."),
+        Trap("a large layer", (224, 224, 512, 512, 3), idea="The count is above 2³¹: no int32."),
         Search(
-            st.tuples(
-                st.integers(4, 9),
-                st.integers(4, 9),
-                st.integers(1, 4),
-                st.integers(1, 4),
-                st.integers(1, 4),
+            st.tuples(_counts, _counts, _counts, _counts, _counts).map(
+                lambda n: (n[0] + n[4] - 1, n[1] + n[4] - 1, *n[2:])
             ),
             idea="Places times filters times products in one sum.",
         ),
@@ -221,25 +149,19 @@ multiply_adds = Check(
 
 receptive_field = Check(
     "01.7",
-    "Follow the receptive field",
-    function="receptive_field",
-    reference=last_field,
+    reference=lambda layers: cost.receptive_fields(layers)[-1],
+    ours=[cost.receptive_fields],
     bank=cost_bank.RECEPTIVE_FIELD,
-    points=4,
-    minutes=10,
-    difficulty=3,
-    lab=COST_LAB,
     steps=[
         Example(([(3, 1)],), idea="One layer sees its kernel."),
-        Example(([(3, 1), (3, 1)],), idea="Two layers of 3 see 5: the windows overlap."),
+        Example(([(3, 1), (3, 1)],), idea="Two layers of 3 see 5."),
+        Trap("a layer after a stride", ([(2, 2), (3, 1)],), idea="Its neighbours stand 2 apart."),
         Trap(
-            "a layer after a stride",
-            ([(2, 2), (3, 1)],),
-            idea="Three neighbours, 2 apart: 1 + 1 + 2·2.",
+            "two strides", ([(3, 2), (3, 2), (3, 1)],), idea="Draw it, from the last number back."
         ),
         Search(
             st.tuples(
-                st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=4)
+                st.lists(st.tuples(st.integers(1, 7), st.integers(1, 4)), min_size=1, max_size=9)
             ),
             idea="Draw the line of pixels, layer by layer, from the last number back.",
         ),
@@ -248,19 +170,16 @@ receptive_field = Check(
 
 least_time_s = Check(
     "01.8",
-    "Find the limit",
-    function="least_time_s",
-    reference=roofline_time_s,
+    reference=lambda flop, moved, flop_per_s, bytes_per_s: (
+        flop / cost.attainable_flop_per_s(flop / moved, flop_per_s, bytes_per_s)
+    ),
     bank=cost_bank.LEAST_TIME,
-    points=4,
-    minutes=8,
-    difficulty=2,
-    lab=COST_LAB,
     steps=[
-        Example((100.0, 10.0, 50.0, 10.0), idea="2 s of arithmetic, 1 s of traffic: 2 s."),
-        Example((100.0, 40.0, 50.0, 10.0), idea="2 s of arithmetic, 4 s of traffic: 4 s."),
+        Example((100.0, 40.0, 50.0, 10.0), idea="2 s of arithmetic, 4 s of traffic."),
+        Example((100.0, 30.0, 50.0, 20.0), idea="2 s of arithmetic, 1.5 s of traffic."),
+        Trap("a real machine", (2.3e6, 9.1e4, 190e9, 20e9), idea="12.1 µs and 4.55 µs."),
         Search(
-            st.tuples(*[st.integers(1, 20).map(float)] * 4),
+            st.tuples(_amounts, _amounts, _amounts, _amounts),
             idea="Work out both times on their own.",
         ),
     ],

@@ -1,80 +1,47 @@
-"""Answers to the exercises of module 01's second lab, on gradients and cost: right and wrong ones.
-
-Every answer is written as a learner would write it; each wrong one names the idea it reveals.
-"""
+"""Answers to the exercises of module 01's second lab, on gradients and cost."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from datahall.checking import Bank, Wrong
+from datahall.checking import Bank, Slip
 from datahall.convolution.core import Array, correlate
 
-# --- 01.5 Send the gradient to the kernel --------------------------------------------------------
+# A bank is a table: what slips, what is said, which idea it reveals.
+# fmt: off
+_NAMES = {"np": np}  # that the solutions use
 
 
-def _kernel_gradient(image: Array, upstream: Array) -> Array:
+def _correlates(image: Array, upstream: Array) -> Array:
     return correlate(image, upstream)
 
 
-def _adds_what_each_met(image: Array, upstream: Array) -> Array:
-    height = image.shape[0] - upstream.shape[0] + 1
-    width = image.shape[1] - upstream.shape[1] + 1
-    gradient = np.zeros((height, width))
-    for row, column in np.ndindex(upstream.shape):
-        gradient += upstream[row, column] * image[row : row + height, column : column + width]
-    return gradient
-
-
-def _turns_upstream(image: Array, upstream: Array) -> Array:
-    return correlate(image, upstream[::-1, ::-1])
-
-
-def _averages_over_places(image: Array, upstream: Array) -> Array:
-    return correlate(image, upstream) / upstream.size
-
-
-def _ignores_upstream(image: Array, upstream: Array) -> Array:
-    return correlate(image, np.ones_like(upstream))
-
-
-def _pads_like_the_input_gradient(image: Array, upstream: Array) -> Array:
-    rows, columns = upstream.shape[0] - 1, upstream.shape[1] - 1
-    return correlate(np.pad(image, ((rows, rows), (columns, columns))), upstream)
-
-
-KERNEL_GRADIENT = Bank(
-    right=[_kernel_gradient, _adds_what_each_met],
+KERNEL_GRADIENT = Bank.of(
+    "01.5",
+    _NAMES,
+    right=[_correlates],
     wrong=[
-        Wrong(
-            _turns_upstream,
-            says="Do not turn the upstream gradient: only the input's gradient turns anything.",
-            idea="mixes up the two gradients",
+        Slip({"upstream[i, j]": "upstream[-1 - i, -1 - j]"},
+             "Do not turn the upstream gradient: only the input's gradient turns anything.",
+             "mixes up the two gradients"),
+        Slip({"return gradient": "return gradient / upstream.size"},
+             "Sum over the places; do not divide by their number.", "takes a mean over places"),
+        Slip({"upstream[i, j] * ": ""},
+             "Weight what the kernel met at a place with the upstream gradient of that place.",
+             "takes the upstream gradient to be one"),
+        Slip(
+            {
+                "kernel_h = image": "rows, columns = (n - 1 for n in upstream.shape)\n    image = "
+                "np.pad(image, ((rows, rows), (columns, columns)))\n    kernel_h = image"
+            },
+            "No zeros around the image: the result has the kernel's shape.",
+            "full in place of valid",
         ),
-        Wrong(
-            _averages_over_places,
-            says="Sum over the places; do not divide by their number.",
-            idea="takes a mean over places",
-        ),
-        Wrong(
-            _ignores_upstream,
-            says="Weight what the kernel met at a place with the upstream gradient of that place.",
-            idea="takes the upstream gradient to be one",
-        ),
-        Wrong(
-            _pads_like_the_input_gradient,
-            says="No zeros around the image: the result has the kernel's shape.",
-            idea="full in place of valid",
-        ),
+        Slip({"+=": "="}, "Every place has a share: add them up.", "keeps the last place only"),
+        Slip({"return gradient": "return gradient[::-1, ::-1]"}, "Do not turn the result.",
+             "turns"),
     ],
 )
-
-# --- 01.6 Count the multiply-adds ----------------------------------------------------------------
-
-
-def _multiply_adds(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
-    places = (height - kernel + 1) * (width - kernel + 1)
-    return places * filters * kernel**2 * channels
 
 
 def _weights_times_places(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
@@ -82,172 +49,93 @@ def _weights_times_places(height: int, width: int, channels: int, filters: int, 
     return weights * (height + 1 - kernel) * (width + 1 - kernel)
 
 
-def _counts_pixels(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
-    return height * width * filters * kernel**2 * channels
-
-
-def _forgets_channels(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
-    return (height - kernel + 1) * (width - kernel + 1) * filters * kernel**2
-
-
-def _forgets_filters(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
-    return (height - kernel + 1) * (width - kernel + 1) * channels * kernel**2
-
-
-def _counts_operations(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
-    return 2 * _multiply_adds(height, width, channels, filters, kernel)
-
-
-def _counts_one_side(height: int, width: int, channels: int, filters: int, kernel: int) -> int:
-    return (height - kernel + 1) * (width - kernel + 1) * filters * kernel * channels
-
-
-MULTIPLY_ADDS = Bank(
-    right=[_multiply_adds, _weights_times_places],
+MULTIPLY_ADDS = Bank.of(
+    "01.6",
+    _NAMES,
+    right=[_weights_times_places],
     wrong=[
-        Wrong(
-            _counts_pixels,
-            says="Count the places of the output, not the pixels of the input.",
-            idea="input size in place of output size",
-        ),
-        Wrong(
-            _forgets_channels,
-            says="A window reaches through all channels of the input.",
-            idea="forgets the channels",
-        ),
-        Wrong(
-            _forgets_filters,
-            says="Each filter makes a sum of its own at each place.",
-            idea="forgets the filters",
-        ),
-        Wrong(
-            _counts_operations,
-            says="That is the number of operations: a multiply-add counts once here.",
-            idea="multiply-adds or operations",
-        ),
-        Wrong(
-            _counts_one_side,
-            says="The kernel is a square: kernel times kernel cells.",
-            idea="counts a row of the kernel",
-        ),
+        Slip({"(height - kernel + 1) * (width - kernel + 1)": "height * width"},
+             "Count the places of the output, not the pixels of the input.",
+             "input size in place of output size"),
+        Slip({" * channels": ""}, "A window reaches through all channels of the input.",
+             "forgets the channels"),
+        Slip({"places * filters": "places"}, "Each filter makes a sum of its own at each place.",
+             "forgets the filters"),
+        Slip({"return ": "return 2 * "},
+             "That is the number of operations: a multiply-add counts once here.",
+             "multiply-adds or operations"),
+        Slip({"kernel * kernel": "kernel"}, "The kernel is a square: kernel times kernel cells.",
+             "counts a row of the kernel"),
+        Slip({" + 1": ""}, "The first place counts too, on both axes.", "counts steps, not places"),
+        Slip({"width -": "height -"}, "An image may be wider than high.", "takes a square image"),
+        Slip({"* channels": "* channels + places * filters"}, "The bias is free.", "adds the bias"),
     ],
 )
 
-# --- 01.7 Follow the receptive field -------------------------------------------------------------
 
-Layers = list[tuple[int, int]]
-
-
-def _receptive_field(layers: Layers) -> int:
-    seen, jump = 1, 1
-    for kernel, stride in layers:
-        seen += (kernel - 1) * jump
-        jump *= stride
-    return seen
-
-
-def _from_the_last_layer(layers: Layers) -> int:
+def _from_the_last_layer(layers: list[tuple[int, int]]) -> int:
     seen = 1
     for kernel, stride in reversed(layers):
         seen = (seen - 1) * stride + kernel
     return seen
 
 
-def _adds_kernels(layers: Layers) -> int:
-    return sum(kernel for kernel, _ in layers)
+_GROWS = "seen += (kernel - 1) * jump"
 
-
-def _ignores_strides(layers: Layers) -> int:
-    return 1 + sum(kernel - 1 for kernel, _ in layers)
-
-
-def _jumps_too_early(layers: Layers) -> int:
-    seen, jump = 1, 1
-    for kernel, stride in layers:
-        jump *= stride
-        seen += (kernel - 1) * jump
-    return seen
-
-
-def _multiplies_kernels(layers: Layers) -> int:
-    return int(np.prod([kernel for kernel, _ in layers]))
-
-
-RECEPTIVE_FIELD = Bank(
-    right=[_receptive_field, _from_the_last_layer],
+RECEPTIVE_FIELD = Bank.of(
+    "01.7",
+    _NAMES,
+    right=[_from_the_last_layer],
     wrong=[
-        Wrong(
-            _adds_kernels,
-            says="Neighbouring windows overlap: a layer adds kernel − 1, not kernel.",
-            idea="adds the kernels' sizes",
-        ),
-        Wrong(
-            _ignores_strides,
-            says="After a stride, neighbours stand further apart on the image.",
-            idea="ignores the strides",
-        ),
-        Wrong(
-            _jumps_too_early,
-            says="A layer's own stride counts only for the layers after it.",
-            idea="applies a stride to its own layer",
-        ),
-        Wrong(
-            _multiplies_kernels,
-            says="Fields add up; they do not multiply.",
-            idea="multiplies the kernels' sizes",
-        ),
+        Slip({"seen, jump = 1": "seen, jump = 0", _GROWS: "seen += kernel"},
+             "Neighbouring windows overlap: a layer adds kernel − 1, not kernel.",
+             "adds the kernels' sizes"),
+        Slip({_GROWS: "seen += kernel - 1"},
+             "After a stride, neighbours stand further apart on the image.", "ignores the strides"),
+        Slip({f"{_GROWS}\n        jump *= stride": f"jump *= stride\n        {_GROWS}"},
+             "A layer's own stride counts only for the layers after it.",
+             "applies a stride to its own layer"),
+        Slip({_GROWS: "seen *= kernel"}, "Fields add up.", "multiplies the kernels' sizes"),
+        Slip({"jump *=": "jump ="}, "Strides multiply.", "knows only the last stride"),
+        Slip({"jump *=": "jump +="}, "Two strides of 2 make 4: multiply.", "adds the strides"),
+        Slip({"= 1, 1": "= 0, 1"}, "Before any layer, one element is seen: itself.", "begins at 0"),
+        Slip({"(kernel - 1)": "kernel"}, "A kernel of 1 adds no neighbour.", "adds kernel · jump"),
     ],
 )
-
-# --- 01.8 Find the limit -------------------------------------------------------------------------
-
-
-def _least_time_s(flop: float, moved: float, flop_per_s: float, bytes_per_s: float) -> float:
-    return max(flop / flop_per_s, moved / bytes_per_s)
 
 
 def _under_the_roof(flop: float, moved: float, flop_per_s: float, bytes_per_s: float) -> float:
     return flop / min(flop_per_s, flop / moved * bytes_per_s)
 
 
-def _adds_both(flop: float, moved: float, flop_per_s: float, bytes_per_s: float) -> float:
-    return flop / flop_per_s + moved / bytes_per_s
+_LONGER = "max(arithmetic_s, traffic_s)"
 
-
-def _takes_the_shorter(flop: float, moved: float, flop_per_s: float, bytes_per_s: float) -> float:
-    return min(flop / flop_per_s, moved / bytes_per_s)
-
-
-def _only_arithmetic(flop: float, moved: float, flop_per_s: float, bytes_per_s: float) -> float:
-    return flop / flop_per_s
-
-
-def _only_memory(flop: float, moved: float, flop_per_s: float, bytes_per_s: float) -> float:
-    return moved / bytes_per_s
-
-
-LEAST_TIME = Bank(
-    right=[_least_time_s, _under_the_roof],
+LEAST_TIME = Bank.of(
+    "01.8",
+    _NAMES,
+    right=[_under_the_roof],
     wrong=[
-        Wrong(
-            _adds_both,
-            says="Arithmetic and traffic run at the same time: the longer one decides.",
-            idea="adds both times",
-        ),
-        Wrong(
-            _takes_the_shorter,
-            says="The longer of both times decides: neither limit can be passed.",
-            idea="takes the shorter time",
-        ),
-        Wrong(
-            _only_arithmetic,
-            says="Memory can be the limit too: see how long the bytes take.",
-            idea="forgets the traffic",
-        ),
-        Wrong(
-            _only_memory,
-            says="Arithmetic can be the limit too: see how long the operations take.",
-            idea="forgets the operations",
-        ),
+        Slip({_LONGER: "arithmetic_s + traffic_s"},
+             "Arithmetic and traffic run at the same time: the longer one decides.",
+             "adds both times"),
+        Slip({"max(": "min("}, "The longer of both times decides: neither limit can be passed.",
+             "takes the shorter time"),
+        Slip({_LONGER: "arithmetic_s"}, "Memory can be the limit too: see how long the bytes take.",
+             "forgets the traffic"),
+        Slip({_LONGER: "traffic_s"},
+             "Arithmetic can be the limit too: see how long the operations take.",
+             "forgets the operations"),
+        Slip({"flop / flop_per_s": "flop_per_s / flop",
+             "moved / bytes_per_s": "bytes_per_s / moved"},
+             "That is 1 / s: divide the work by the rate, not the rate by the work.",
+             "turns the fractions over"),
+        Slip({_LONGER: f"round({_LONGER}, 6)"},
+             "Do not round: a pass may take less than a microsecond.", "rounds to microseconds"),
+        Slip({"/ flop_per_s": "// flop_per_s", "/ bytes": "// bytes"}, "Seconds have fractions.",
+             "//"),
+        Slip({"/ flop_per_s": "/ bytes_per_s",
+             "/ bytes_per_s\n    return": "/ flop_per_s\n    return"},
+             "Operations belong to operations a second, bytes to bytes a second.",
+             "swaps the rates"),
     ],
 )

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from datahall.checking import Bank, Wrong
-from datahall.optimization import losses, optimizers, printed, regression
+from datahall.checking import Bank, Slip
+from datahall.optimization import core
 from datahall.optimization.activations import Array
 
-Step = tuple[Array, Array]
-Moments = tuple[Array, Array, Array]
-
-# 02.1 softmax
-
-
-def _softmax_by_shift(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: Array = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
+# A bank is a table: what slips, what is said, which idea it reveals.
+# fmt: off
+_NAMES = {"np": np, "core": core}  # that the solutions use
 
 
 def _softmax_row_by_row(logits: Array) -> Array:
@@ -30,129 +21,74 @@ def _softmax_row_by_row(logits: Array) -> Array:
     return np.array(rows)
 
 
-def _softmax_of_the_textbook(logits: Array) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.exp(logits)
-        shares: Array = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
+_LARGEST = "logits.max(axis=-1, keepdims=True)"
 
-
-def _softmax_over_the_batch(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max())
-    shares: Array = powers / powers.sum()
-    return shares
-
-
-def _softmax_down_the_columns(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max(axis=0))
-    shares: Array = powers / powers.sum(axis=0)
-    return shares
-
-
-def _softmax_with_one_largest(logits: Array) -> Array:
-    with np.errstate(invalid="ignore"):
-        powers = np.exp(logits - logits.max())
-        shares: Array = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
-
-
-def _softmax_without_powers(logits: Array) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares: Array = logits / logits.sum(axis=-1, keepdims=True)
-    return shares
-
-
-SOFTMAX = Bank(
-    right=[losses.softmax, _softmax_by_shift, _softmax_row_by_row],
+SOFTMAX = Bank.of(
+    "02.1",
+    _NAMES,
+    right=[_softmax_row_by_row],
     wrong=[
-        Wrong(
-            _softmax_of_the_textbook,
-            says="Take the largest logit of each row from the row first: no power is above 1 then.",
-            idea="raises e to a logit of 1000",
-        ),
-        Wrong(
-            _softmax_over_the_batch,
-            says="Each row sums to one by itself: sum over the last axis only.",
-            idea="sums over the whole batch",
-        ),
-        Wrong(
-            _softmax_down_the_columns,
-            says="Classes lie along the last axis; the first one is the batch.",
-            idea="takes the batch for the classes",
-        ),
-        Wrong(
-            _softmax_with_one_largest,
-            says="Each row needs its own largest logit, or a row of small ones becomes 0 / 0.",
-            idea="shifts every row by the largest logit of the batch",
-        ),
-        Wrong(
-            _softmax_without_powers,
-            says="Raise e to each logit before dividing: shares of logits can be negative.",
-            idea="divides logits by their sum",
-        ),
+        Slip({"logits - largest": "logits"},
+             "Take the largest logit of each row from the row first: no power is above 1 then.",
+             "raises e to a logit of 1000"),
+        Slip({"powers.sum(axis=-1, keepdims=True)": "powers.sum()"},
+             "Each row sums to one by itself: sum over the last axis only.",
+             "sums over the whole batch"),
+        Slip({"axis=-1": "axis=0"}, "Classes lie along the last axis; the first one is the batch.",
+             "takes the batch for the classes"),
+        Slip({_LARGEST: "logits.max()"},
+             "Each row needs its own largest logit, or a row of small ones becomes 0 / 0.",
+             "shifts every row by the largest logit of the batch"),
+        Slip({"np.exp(logits - largest)": "logits"},
+             "Raise e to each logit before dividing: shares of logits can be negative.",
+             "divides logits by their sum"),
+        Slip({".max(": ".mean("},
+             "Above a mean or median a power can still be too large: take the largest logit.",
+             "shifts by the mean"),
+        Slip({_LARGEST: "logits[:, :1]"}, "The first logit need not be the largest of its row.",
+             "shifts by the first column"),
+        Slip({_LARGEST: "1000"}, "1000 is one example: any logit may come.", "shifts by 1000"),
+        Slip({"logits - largest": "np.clip(logits, -700, 700)"},
+             "Clipped logits are other logits: shift the row instead.", "clips the logits"),
     ],
 )
-
-# 02.2 cross_entropy_gradient
 
 
 def _gradient_row_by_row(targets: Array, logits: Array) -> Array:
-    rows = [_softmax_by_shift(z) - y for y, z in zip(targets, logits, strict=True)]
+    rows = [core.softmax(z) - y for y, z in zip(targets, logits, strict=True)]
     return np.array(rows) / len(targets)
 
 
-def _gradient_with_the_sign_turned(targets: Array, logits: Array) -> Array:
-    return (targets - losses.softmax(logits)) / len(targets)
+_ERROR = "(probabilities - targets)"
 
-
-def _gradient_of_the_sum(targets: Array, logits: Array) -> Array:
-    return losses.softmax(logits) - targets
-
-
-def _gradient_over_all_numbers(targets: Array, logits: Array) -> Array:
-    return (losses.softmax(logits) - targets) / targets.size
-
-
-def _gradient_without_softmax(targets: Array, logits: Array) -> Array:
-    return (logits - targets) / len(targets)
-
-
-def _gradient_at_the_probabilities(targets: Array, logits: Array) -> Array:
-    return -targets / losses.softmax(logits) / len(targets)
-
-
-GRADIENT = Bank(
-    right=[losses.cross_entropy_gradient, _gradient_row_by_row],
+GRADIENT = Bank.of(
+    "02.2",
+    _NAMES,
+    right=[_gradient_row_by_row],
     wrong=[
-        Wrong(
-            _gradient_with_the_sign_turned,
-            says="Prediction minus target: raising a wrong class's logit raises the loss.",
-            idea="turns the sign",
-        ),
-        Wrong(
-            _gradient_of_the_sum,
-            says="The loss is the mean over the batch: divide by the number of rows.",
-            idea="forgets the mean over the batch",
-        ),
-        Wrong(
-            _gradient_over_all_numbers,
-            says="The loss sums over the classes and averages over the rows: divide by rows only.",
-            idea="divides by rows times classes",
-        ),
-        Wrong(
-            _gradient_without_softmax,
-            says="Logits are no probabilities: take their softmax before the target.",
-            idea="forgets softmax",
-        ),
-        Wrong(
-            _gradient_at_the_probabilities,
-            says="This is the gradient at the probabilities; carry it on to the logits.",
-            idea="stops the chain rule at the probabilities",
-        ),
+        Slip({_ERROR: "(targets - probabilities)"},
+             "Prediction minus target: raising a wrong class's logit raises the loss.",
+             "turns the sign"),
+        Slip({" / len(targets)": ""},
+             "The loss is the mean over the batch: divide by the number of rows.",
+             "forgets the mean over the batch"),
+        Slip({"len(targets)": "targets.size"},
+             "The loss sums over the classes and averages over the rows: divide by rows only.",
+             "divides by rows times classes"),
+        Slip({"core.softmax(logits)": "logits"},
+             "Logits are no probabilities: take their softmax before the target.",
+             "forgets softmax"),
+        Slip({_ERROR: "-targets / probabilities"},
+             "This is the gradient at the probabilities; carry it on to the logits.",
+             "stops the chain rule at the probabilities"),
+        Slip({"len(targets)": "targets.shape[1]"},
+             "The mean is over the rows, the first axis, not over the classes.",
+             "divides by the classes"),
+        Slip({_ERROR: f"{_ERROR} * probabilities * (1 - probabilities)"},
+             "That is the gradient of a squared error: here it is shorter.",
+             "puts the derivative of a squared error in"),
     ],
 )
-
-# 02.3 momentum_step
 
 
 def _momentum_written_out(
@@ -162,107 +98,43 @@ def _momentum_written_out(
     *,
     rate: float = 0.01,
     momentum: float = 0.9,
-) -> Step:
+) -> tuple[Array, Array]:
     after = parameters + momentum * velocity - rate * gradient
     return after, after - parameters
 
 
-def _momentum_uphill(
-    parameters: Array,
-    gradient: Array,
-    velocity: Array,
-    *,
-    rate: float = 0.01,
-    momentum: float = 0.9,
-) -> Step:
-    new = momentum * velocity + rate * gradient
-    return parameters + new, new
+_NEW = "momentum * velocity - rate * gradient"
 
-
-def _momentum_with_the_old_velocity(
-    parameters: Array,
-    gradient: Array,
-    velocity: Array,
-    *,
-    rate: float = 0.01,
-    momentum: float = 0.9,
-) -> Step:
-    return parameters + velocity, momentum * velocity - rate * gradient
-
-
-def _momentum_as_a_mean(
-    parameters: Array,
-    gradient: Array,
-    velocity: Array,
-    *,
-    rate: float = 0.01,
-    momentum: float = 0.9,
-) -> Step:
-    new = momentum * velocity - (1 - momentum) * rate * gradient
-    return parameters + new, new
-
-
-def _momentum_on_the_slope_only(
-    parameters: Array,
-    gradient: Array,
-    velocity: Array,
-    *,
-    rate: float = 0.01,
-    momentum: float = 0.9,
-) -> Step:
-    new = momentum * (velocity - rate * gradient)
-    return parameters + new, new
-
-
-MOMENTUM = Bank(
-    right=[optimizers.momentum_step, _momentum_written_out],
+MOMENTUM = Bank.of(
+    "02.3",
+    _NAMES,
+    right=[_momentum_written_out],
     wrong=[
-        Wrong(
-            _momentum_uphill,
-            says="The gradient points uphill: its share enters the velocity with a minus.",
-            idea="adds the gradient",
-        ),
-        Wrong(
-            _momentum_with_the_old_velocity,
-            says="Make the new velocity first, then move by it.",
-            idea="moves by the old velocity",
-        ),
-        Wrong(
-            _momentum_as_a_mean,
-            says="The gradient counts in full: rate · gradient, without a factor 1 - momentum.",
-            idea="takes a moving mean, as Adam does",
-        ),
-        Wrong(
-            _momentum_on_the_slope_only,
-            says="Momentum shrinks the old velocity only, not the gradient.",
-            idea="shrinks the new gradient too",
-        ),
+        Slip({"- rate": "+ rate"},
+             "The gradient points uphill: its share enters the velocity with a minus.",
+             "adds the gradient"),
+        Slip({f"velocity = {_NEW}": f"new = {_NEW}", "velocity, velocity": "velocity, new"},
+             "Make the new velocity first, then move by it.", "moves by the old velocity"),
+        Slip({"- rate": "- (1 - momentum) * rate"},
+             "The gradient counts in full: rate · gradient, without a factor 1 - momentum.",
+             "takes a moving mean, as Adam does"),
+        Slip({_NEW: "momentum * (velocity - rate * gradient)"},
+             "Momentum shrinks the old velocity only, not the gradient.",
+             "shrinks the new gradient too"),
+        Slip({_NEW: "momentum * velocity + gradient", "parameters + ": "parameters - rate * "},
+             "That is PyTorch's form: here the rate and the minus stand in the velocity.",
+             "takes PyTorch's velocity"),
+        Slip({"momentum *": "0.9 *"}, "Use the argument `momentum`, not 0.9.", "writes 0.9"),
+        Slip({"- rate *": "- 0.01 *"}, "Use the argument `rate`, not 0.01.", "writes 0.01"),
+        Slip({"parameters + velocity,": f"parameters + {_NEW},"},
+             "That is Nesterov's form: move by the new velocity as it is.",
+             "looks ahead, as Nesterov does"),
+        Slip({"parameters + velocity, velocity": "velocity, parameters + velocity"},
+             "Return the parameters first, then the velocity.", "returns them in the other order"),
+        Slip({"return parameters + ": "return parameters - "}, "The velocity is added.",
+             "moves back"),
     ],
 )
-
-# 02.4 adam_step
-
-
-def _adam(
-    parameters: Array,
-    gradient: Array,
-    mean: Array,
-    mean_square: Array,
-    *,
-    step: int,
-    rate: float = 0.001,
-    slip: str = "",
-) -> Moments:
-    """One Adam step of the paper, written another way; `slip` puts one mistake in."""
-    kept = (0.999, 0.9) if slip == "betas" else (0.9, 0.999)
-    mean = gradient + kept[0] * (mean - gradient)
-    mean_square = gradient**2 + kept[1] * (mean_square - gradient**2)
-    count = step + 1 if slip == "count" else step
-    first, second = (1.0, 1.0) if slip == "bias" else (1 - kept[0] ** count, 1 - kept[1] ** count)
-    size = mean_square / second
-    root = {"root": size + 1e-8, "inside": np.sqrt(size + 1e-8)}.get(slip, np.sqrt(size) + 1e-8)
-    lead = gradient if slip == "gradient" else mean / first
-    return parameters - rate * lead / root, mean, mean_square
 
 
 def _adam_written_another_way(
@@ -273,107 +145,80 @@ def _adam_written_another_way(
     *,
     step: int,
     rate: float = 0.001,
-) -> Moments:
-    return _adam(parameters, gradient, mean, mean_square, step=step, rate=rate)
+) -> tuple[Array, Array, Array]:
+    mean = gradient + 0.9 * (mean - gradient)
+    mean_square = gradient**2 + 0.999 * (mean_square - gradient**2)
+    length = rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+    small = 1e-8 * np.sqrt(1 - 0.999**step)
+    return parameters - length * mean / (np.sqrt(mean_square) + small), mean, mean_square
 
 
-def _adam_with(slip: str) -> Callable[..., Moments]:
-    def answer(
-        parameters: Array,
-        gradient: Array,
-        mean: Array,
-        mean_square: Array,
-        *,
-        step: int,
-        rate: float = 0.001,
-    ) -> Moments:
-        return _adam(parameters, gradient, mean, mean_square, step=step, rate=rate, slip=slip)
+_ROOT = "(np.sqrt(mean_square_hat) + 1e-8)"
 
-    answer.__name__ = f"_adam_with_slip_in_{slip}"
-    return answer
-
-
-ADAM = Bank(
-    right=[optimizers.adam_step, _adam_written_another_way],
+ADAM = Bank.of(
+    "02.4",
+    _NAMES,
+    right=[_adam_written_another_way],
     wrong=[
-        Wrong(
-            _adam_with("bias"),
-            says="Both means start at zero: divide them by 1 - β₁ᵗ and 1 - β₂ᵗ.",
-            idea="leaves out the correction of the start",
-        ),
-        Wrong(
-            _adam_with("root"),
-            says="Divide by the root of the mean square: a step is a length, not its inverse.",
-            idea="forgets the square root",
-        ),
-        Wrong(
-            _adam_with("inside"),
-            says="ε stands outside the root here, as in the paper.",
-            idea="puts ε under the root, as Keras' RMSProp does",
-        ),
-        Wrong(
-            _adam_with("gradient"),
-            says="The step follows the mean of the gradients, not the gradient alone.",
-            idea="steps along the gradient, as RMSProp does",
-        ),
-        Wrong(
-            _adam_with("betas"),
-            says="β₁ = 0.9 belongs to the mean, β₂ = 0.999 to the mean square.",
-            idea="swaps the betas",
-        ),
-        Wrong(
-            _adam_with("count"),
-            says="The first step has the number 1: use step as it is given.",
-            idea="counts steps from 0 and adds one",
-        ),
+        Slip({" / (1 - 0.9**step)": "", " / (1 - 0.999**step)": ""},
+             "Both means start at zero: divide them by 1 - β₁ᵗ and 1 - β₂ᵗ.",
+             "leaves out the correction of the start"),
+        Slip({"np.sqrt(mean_square_hat)": "mean_square_hat"},
+             "Divide by the root of the mean square: a step is a length, not its inverse.",
+             "forgets the square root"),
+        Slip({_ROOT: "np.sqrt(mean_square_hat + 1e-8)"},
+             "ε stands outside the root here, as in the paper.",
+             "puts ε under the root, as Keras' RMSProp does"),
+        Slip({"rate * mean_hat": "rate * gradient"},
+             "The step follows the mean of the gradients, not the gradient alone.",
+             "steps along the gradient, as RMSProp does"),
+        Slip({"0.999": "b", "0.001": "c", "0.9": "0.999", "0.1": "0.001", "b": "0.9", "c": "0.1"},
+             "β₁ = 0.9 belongs to the mean, β₂ = 0.999 to the mean square.", "swaps the betas"),
+        Slip({"**step": "**(step + 1)"},
+             "The first step has the number 1: use step as it is given.",
+             "counts steps from 0 and adds one"),
+        Slip({"mean, mean_square\n": "mean_hat, mean_square_hat\n"},
+             "Return m and v as they are before their corrections: the next step needs them so.",
+             "returns the corrected means"),
+        Slip({"return parameters, mean, mean_square": "return mean, mean_square, parameters"},
+             "Return the parameters first, then m, then v.", "returns them in another order"),
+        Slip({"parameters - rate": "parameters + rate"}, "Step downhill: minus.", "climbs"),
+        Slip({"gradient**2": "gradient"}, "v is the mean of the squares.", "forgets the square"),
+        Slip({"- rate *": "- 0.001 *"}, "Use the argument `rate`, not 0.001.", "writes the rate"),
     ],
 )
 
-# 02.5 squared_error_gradient
 
-
-def _slope_row_by_row(columns: Array, targets: Array, weights: Array) -> Array:
+def _row_by_row(columns: Array, targets: Array, weights: Array) -> Array:
     total = np.zeros(len(weights))
     for row, target in zip(columns, targets, strict=True):
         total += 2 * (row @ weights - target) * row
     return total / len(targets)
 
 
-def _slope_without_the_two(columns: Array, targets: Array, weights: Array) -> Array:
-    return columns.T @ (columns @ weights - targets) / len(targets)
-
-
-def _slope_with_two_and_the_wrong_sign(columns: Array, targets: Array, weights: Array) -> Array:
-    return 2.0 * columns.T @ (targets - columns @ weights) / len(targets)
-
-
-def _slope_of_the_sum(columns: Array, targets: Array, weights: Array) -> Array:
-    return 2.0 * columns.T @ (columns @ weights - targets)
-
-
-SLOPE = Bank(
-    right=[regression.gradient, _slope_row_by_row],
+SQUARED_ERROR_GRADIENT = Bank.of(
+    "02.5",
+    _NAMES,
+    right=[_row_by_row],
     wrong=[
-        Wrong(
-            printed.squared_error_gradient_of_a5,
-            says="This is the printed formula: following it, the error grows at every step.",
-            idea="trusts the printed formula",
+        Slip({"2 * columns.T": "-columns.T"},
+             "This is the printed formula: following it, the error grows at every step.",
+             "trusts the printed formula"),
+        Slip(
+            {"2 * columns.T": "-2 * columns.T"},
+            "Prediction minus target: where the prediction is too large, the gradient is positive.",
+            "adds the factor but keeps the sign",
         ),
-        Wrong(
-            _slope_with_two_and_the_wrong_sign,
-            says="Prediction minus target: where the prediction is too large, the gradient is "
-            "positive.",
-            idea="adds the factor but keeps the sign",
-        ),
-        Wrong(
-            _slope_without_the_two,
-            says="The gradient of a square brings a 2 down; the printed formula has lost it too.",
-            idea="mends the sign only",
-        ),
-        Wrong(
-            _slope_of_the_sum,
-            says="The loss is a mean: divide by the number of rows.",
-            idea="takes the sum for the mean",
-        ),
+        Slip({"2 * columns.T": "columns.T"},
+             "The gradient of a square brings a 2 down; the printed formula has lost it too.",
+             "mends the sign only"),
+        Slip({" / len(targets)": ""}, "The loss is a mean: divide by the number of rows.",
+             "takes the sum for the mean"),
+        Slip({"len(targets)": "columns.size"},
+             "Divide by the rows only: each weight has a derivative of its own.",
+             "divides by rows times features"),
+        Slip({"2 * columns.T @ residuals": "2 * residuals.sum()"},
+             "Each residual counts with its x: the prediction's derivative at a weight.",
+             "forgets the inner derivative"),
     ],
 )

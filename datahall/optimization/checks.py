@@ -13,53 +13,51 @@ from datahall.optimization import bank, losses, optimizers, regression
 from datahall.optimization.activations import Array
 
 _numbers = st.floats(-3, 3, width=32)
-_sizes = st.tuples(st.integers(1, 3), st.integers(2, 3))
+_sizes = st.tuples(st.integers(1, 4), st.integers(2, 4))
+_shares = st.sampled_from([0.5, 0.0, 0.9, 0.25, 1.0])
+_shapes = hnp.array_shapes(min_dims=1, max_dims=3, max_side=3)
 
 
-def _rows(shape: tuple[int, ...]) -> Any:
-    """A strategy for float64 arrays of a shape."""
-    return hnp.arrays(np.float64, shape, elements=_numbers)
+def _rows(shape: tuple[int, ...], scales: tuple[float, ...] = (1.0,)) -> Any:
+    """A strategy for float64 arrays of a shape, of one of the sizes."""
+    drawn = hnp.arrays(np.float64, shape, elements=_numbers)
+    return st.builds(lambda values, scale: values * scale, drawn, st.sampled_from(scales))
 
 
-def _adam_case(drawn: tuple[Array, Array, int]) -> Case:
+def _logits(shape: tuple[int, int]) -> Any:
+    return _rows(shape, (1.0, 300.0, 10_000.0))
+
+
+def _adam_case(drawn: tuple[Array, Array, int, dict[str, float]]) -> Case:
     """A step of Adam from drawn gradients; the mean square is one that the mean allows."""
-    gradient, mean, step = drawn
-    return Case((np.zeros(2), gradient, mean, mean**2 + 0.25), {"step": step, "rate": 1.0})
+    gradient, mean, step, rate = drawn
+    return Case((gradient + 1, gradient, mean, mean**2 + 0.25), {"step": step} | rate)
 
 
 def _targets_and_logits(size: tuple[int, int]) -> Any:
     """A strategy for one-hot targets and logits of a size, (batch, classes)."""
     batch, classes = size
     labels = st.lists(st.integers(0, classes - 1), min_size=batch, max_size=batch)
-    return st.tuples(labels.map(lambda drawn: losses.one_hot(drawn, classes)), _rows(size))
+    return st.tuples(labels.map(lambda drawn: losses.one_hot(drawn, classes)), _logits(size))
 
 
 softmax = Check(
     "02.1",
-    "Write a softmax that survives 1000",
-    function="softmax",
     reference=losses.softmax,
     bank=bank.SOFTMAX,
-    points=4,
-    minutes=10,
-    difficulty=2,
     steps=[
-        Example(
-            (np.array([[0.0, np.log(3.0)]]),),
-            idea="e to these logits is 1 and 3: the shares are 0.25 and 0.75.",
-        ),
-        Trap(
-            "a logit of 1000",
-            (np.array([[1000.0, 999.0]]),),
-            idea="e to the 1000 fits in no number: take the largest from all first.",
-        ),
+        Example((np.array([[0.0, np.log(3.0)]]),), idea="e to these logits is 1 and 3."),
+        Trap("a logit of 1000", (np.array([[1000.0, 999.0]]),), idea="What is the largest power?"),
         Trap(
             "two rows of very different size",
             (np.array([[1000.0, 1001.0, 1000.0], [-1000.0, -1000.0, -1001.0]]),),
-            idea="Each row is a case of its own: its largest logit, its sum.",
+            idea="Each row is a case of its own.",
         ),
+        Trap("one logit far above", (np.array([[0.0, 2000.0, 0.0]]),), idea="Two powers are 0."),
+        Trap("one logit far below", (np.array([[-2000.0, 0.0, 0.0]]),), idea="One power is 0."),
+        Trap("any size", (np.array([[-3e4, 0.0], [3e4, 2.9e4]]),), idea="No power is above 1."),
         Search(
-            _sizes.flatmap(lambda size: st.tuples(_rows(size))),
+            _sizes.flatmap(lambda size: st.tuples(_logits(size))),
             idea="Compute this case by hand, row by row.",
         ),
     ],
@@ -67,13 +65,8 @@ softmax = Check(
 
 cross_entropy_gradient = Check(
     "02.2",
-    "Find the gradient of the cross-entropy",
-    function="cross_entropy_gradient",
     reference=losses.cross_entropy_gradient,
     bank=bank.GRADIENT,
-    points=4,
-    minutes=10,
-    difficulty=2,
     steps=[
         Example(
             (np.array([[0.0, 1.0, 0.0]]), np.array([[0.0, np.log(2.0), 0.0]])),
@@ -81,103 +74,115 @@ cross_entropy_gradient = Check(
         ),
         Example(
             (np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [2.0, 0.0]])),
-            idea="Two rows: the loss is their mean.",
+            idea="There are two rows, and the loss is a mean.",
         ),
         Trap(
             "logits of 1000",
             (np.array([[1.0, 0.0]]), np.array([[-1000.0, 1000.0]])),
-            idea="Use the softmax that survives 1000.",
+            idea="The probabilities are 0 and 1.",
         ),
-        Search(
-            _sizes.flatmap(_targets_and_logits),
-            idea="(softmax - target) / rows, number by number.",
-        ),
+        Search(_sizes.flatmap(_targets_and_logits), idea="Compute this case number by number."),
     ],
 )
 
 momentum_step = Check(
     "02.3",
-    "Take a step with momentum",
-    function="momentum_step",
     reference=optimizers.momentum_step,
     bank=bank.MOMENTUM,
-    points=3,
-    minutes=8,
-    difficulty=1,
     steps=[
         Example(
             (np.array([1.0]), np.array([2.0]), np.array([-0.1])),
             {"rate": 0.1, "momentum": 0.9},
-            idea="The velocity becomes 0.9 · (-0.1) - 0.1 · 2 = -0.29, the parameter 0.71.",
+            idea="0.9 · (-0.1) - 0.1 · 2 = -0.29; 1 - 0.29 = 0.71.",
         ),
         Trap(
             "the first step",
-            (np.array([1.0, -1.0]), np.array([1.0, -2.0]), np.zeros(2)),
-            {"rate": 0.5, "momentum": 0.9},
+            (np.array([1.0, -1.0, 2.0]), np.array([1.0, -2.0, 0.5]), np.zeros(3)),
+            {"rate": 0.5, "momentum": 0.8},
             idea="Without a velocity it is plain descent.",
         ),
+        Trap("its defaults", (np.ones((2, 2)), np.eye(2), np.ones((2, 2))), idea="Rate 0.01, 0.9."),
+        Trap(
+            "no momentum",
+            (np.ones(2), np.array([1.0, 2.0]), np.ones(2)),
+            {"momentum": 0.0},
+            idea="Nothing of the old velocity is kept.",
+        ),
         Search(
-            st.tuples(_rows((2,)), _rows((2,)), _rows((2,))),
-            idea="velocity = momentum · velocity - rate · gradient; parameters + velocity.",
+            st.builds(
+                Case,
+                _shapes.flatmap(lambda shape: st.tuples(*[_rows(shape)] * 3)),
+                st.fixed_dictionaries({}, optional={"rate": _shares, "momentum": _shares}),
+            ),
+            idea="Put this case into the two formulas.",
         ),
     ],
 )
 
 adam_step = Check(
     "02.4",
-    "Take a step of Adam",
-    function="adam_step",
     reference=optimizers.adam_step,
     bank=bank.ADAM,
-    points=5,
-    minutes=15,
-    difficulty=3,
     steps=[
         Example(
             (np.array([1.0]), np.array([4.0]), np.array([0.0]), np.array([0.0])),
             {"step": 1, "rate": 0.5},
-            idea="The first step has the length of the rate: the parameter becomes 0.5.",
+            idea="m is 0.4, corrected 4; v is 0.016, corrected 16.",
         ),
         Example(
             (np.array([0.0]), np.array([1.0]), np.array([0.5]), np.array([1.0])),
             {"step": 10, "rate": 1.0},
-            idea="The mean is 0.55, corrected 0.8444; the mean square 1, corrected 100.45.",
+            idea="m is 0.55, corrected 0.8444; v is 1, corrected 100.45.",
         ),
         Trap(
             "a gradient as small as ε",
             (np.array([0.0]), np.array([1e-8]), np.array([0.0]), np.array([0.0])),
             {"step": 1, "rate": 1.0},
-            idea="ε stands outside the root: half a step is taken here.",
+            idea="The corrected root is 1e-8, as large as ε.",
+        ),
+        Trap(
+            "its default rate",
+            (np.ones((2, 3)), np.eye(2, 3) - 0.5, np.full((2, 3), 0.1), np.ones((2, 3))),
+            {"step": 3},
+            idea="The rate is 0.001 if none is given.",
         ),
         Search(
-            st.tuples(_rows((2,)), _rows((2,)), st.integers(1, 50)).map(_adam_case),
-            idea="Follow the six lines of the formula one by one.",
+            st.tuples(
+                _shapes,
+                st.one_of(st.integers(1, 50), st.integers(1, 5000)),
+                st.fixed_dictionaries({}, optional={"rate": _shares}),
+            )
+            .flatmap(lambda d: st.tuples(_rows(d[0]), _rows(d[0]), st.just(d[1]), st.just(d[2])))
+            .map(_adam_case),
+            idea="Follow the five formulas one by one.",
         ),
     ],
 )
 
 squared_error_gradient = Check(
     "02.5",
-    "Mend a printed formula",
-    function="squared_error_gradient",
     reference=regression.gradient,
-    bank=bank.SLOPE,
-    points=4,
-    minutes=12,
-    difficulty=3,
+    bank=bank.SQUARED_ERROR_GRADIENT,
     steps=[
         Example(
             (np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), np.array([2.0])),
-            idea="The errors are 1 and 2; 2/2 · (1·1 + 2·2) = 5, and it points uphill.",
+            idea="The errors are 1 and 2; 2/2 · (1·1 + 2·2) = 5.",
         ),
         Trap(
             "weights that fit already",
             (np.array([[1.0], [2.0]]), np.array([3.0, 6.0]), np.array([3.0])),
             idea="At the minimum the gradient is zero.",
         ),
+        Trap(
+            "more rows than features",
+            (np.array([[1.0, 0.5], [2.0, -1.0], [0.0, 3.0]]), np.zeros(3), np.ones(2)),
+            idea="The errors are 1.5, 1 and 3.",
+        ),
         Search(
-            _sizes.flatmap(
-                lambda size: st.tuples(_rows(size), _rows((size[0],)), _rows((size[1],)))
+            st.tuples(st.integers(1, 5), st.integers(1, 4)).flatmap(
+                lambda size: st.tuples(
+                    _rows(size, (1.0, 50.0)), _rows((size[0],)), _rows((size[1],))
+                )
             ),
             idea="Compare with the change of the loss when one weight grows a little.",
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,76 +11,52 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from datahall.checking import Bank, Wrong
-from datahall.training import callbacks, loop, metrics
+from datahall.checking import Bank, Slip, Wrong
+from datahall.training import metrics
 
-Matrix = NDArray[np.int64]
-Scores = tuple[float, float, float]
+# A bank is a table: what slips, what is said, which idea it reveals.
+# fmt: off
+_NAMES = {
+    "np": np,
+    "keras": keras,
+    "tf": tf,
+    "metrics": metrics,
+    "Callable": Callable,
+}  # that the solutions use
 
 
-# 03.1 scores
-
-
-def _scores_by_counting(confusion: Matrix, digit: int) -> Scores:
+def _by_counting(confusion: NDArray[np.int64], digit: int) -> tuple[float, float, float]:
     right = int(confusion[digit, digit])
     alarms = sum(int(row[digit]) for row in confusion)
     there = sum(int(count) for count in confusion[digit])
     precision = right / alarms if alarms else 0.0
     recall = right / there if there else 0.0
-    both = precision + recall
-    return precision, recall, 2 * precision * recall / both if both else 0.0
+    return precision, recall, 2 * right / (alarms + there) if right else 0.0
 
 
-def _scores_rows_for_columns(confusion: Matrix, digit: int) -> Scores:
-    precision, recall, f1 = _scores_by_counting(confusion, digit)
-    return recall, precision, f1
+_SUMS = "confusion[:, digit].sum(), confusion[digit].sum()"
 
-
-def _scores_with_the_plain_mean(confusion: Matrix, digit: int) -> Scores:
-    precision, recall, _ = _scores_by_counting(confusion, digit)
-    return precision, recall, (precision + recall) / 2
-
-
-def _scores_dividing_by_nothing(confusion: Matrix, digit: int) -> Scores:
-    right = confusion[digit, digit]
-    precision, recall = right / confusion[:, digit].sum(), right / confusion[digit].sum()
-    return float(precision), float(recall), float(2 * precision * recall / (precision + recall))
-
-
-def _scores_of_all_images(confusion: Matrix, digit: int) -> Scores:
-    share = float(confusion[digit, digit] / confusion.sum())
-    return share, share, share
-
-
-SCORES = Bank(
-    right=[metrics.scores, _scores_by_counting],
+SCORES = Bank.of(
+    "03.1",
+    _NAMES,
+    right=[_by_counting],
     wrong=[
-        Wrong(
-            _scores_rows_for_columns,
-            says="Precision looks down a column (what was called 3), recall along a row "
-            "(what is a 3).",
-            idea="swaps precision and recall",
-        ),
-        Wrong(
-            _scores_with_the_plain_mean,
-            says="F1 is the harmonic mean, 2 p r / (p + r): it is low when either is.",
-            idea="takes the arithmetic mean for F1",
-        ),
-        Wrong(
-            _scores_dividing_by_nothing,
-            says="A class that was never predicted leaves nothing to divide by: return 0 there.",
-            idea="forgets the class that was never predicted",
-        ),
-        Wrong(
-            _scores_of_all_images,
-            says="Divide by the images of this class (or called so), not by all images.",
-            idea="divides by all images",
-        ),
+        Slip({_SUMS: "confusion[digit].sum(), confusion[:, digit].sum()"},
+             "Precision looks down the digit's column (what was called so), recall along its row.",
+             "swaps precision and recall"),
+        Slip({"2 * precision * recall / both": "both / 2"},
+             "F1 is the harmonic mean, 2 p r / (p + r): it is low when either is.",
+             "takes the arithmetic mean for F1"),
+        Slip({" if called else 0.0": "", " if there else 0.0": "", " if both else 0.0": ""},
+             "A class that was never predicted leaves nothing to divide by: return 0 there.",
+             "forgets the class that was never predicted"),
+        Slip({_SUMS: "confusion.sum(), confusion.sum()"},
+             "Divide by the images of this class (or called so), not by all images.",
+             "divides by all images"),
+        Slip({"2 * precision": "precision"}, "F1 has a 2: it is 1 where both are.",
+             "forgets the 2"),
     ],
 )
-
-
-# 03.2 interval
 
 
 def _interval_from_the_end(right: int, total: int) -> tuple[float, float]:
@@ -89,121 +66,79 @@ def _interval_from_the_end(right: int, total: int) -> tuple[float, float]:
     return low / (1 + z * z / total), high / (1 + z * z / total)
 
 
-def _interval_of_wald(right: int, total: int) -> tuple[float, float]:
-    p = right / total
-    half = metrics.Z_95 * math.sqrt(p * (1 - p) / total)
-    return p - half, p + half
+_UNDER = "p * (1 - p) / total + z**2 / (4 * total**2)"
 
-
-def _interval_without_the_root(right: int, total: int) -> tuple[float, float]:
-    z, p = metrics.Z_95, right / total
-    middle, weight = p + z * z / (2 * total), 1 + z * z / total
-    half = z * (p * (1 - p) / total + z * z / (4 * total * total))
-    return (middle - half) / weight, (middle + half) / weight
-
-
-def _interval_unweighted(right: int, total: int) -> tuple[float, float]:
-    low, high = _interval_from_the_end(right, total)
-    weight = 1 + metrics.Z_95**2 / total
-    return low * weight, high * weight
-
-
-INTERVAL = Bank(
-    right=[metrics.wilson_interval, _interval_from_the_end],
+INTERVAL = Bank.of(
+    "03.2",
+    _NAMES,
+    right=[_interval_from_the_end],
     wrong=[
-        Wrong(
-            _interval_of_wald,
-            says="That is p ± z √(p (1 − p) / n): with all answers right it claims to be certain. "
-            "Wilson's interval adds z² / 2n to the middle and z² / 4n² under the root.",
-            idea="takes the simple interval for Wilson's",
-        ),
-        Wrong(
-            _interval_without_the_root,
-            says="Half the width is z times the square root of the bracket.",
-            idea="forgets the square root",
-        ),
-        Wrong(
-            _interval_unweighted,
-            says="Divide both ends by 1 + z² / n.",
-            idea="forgets the denominator",
-        ),
+        Slip({"1 + z**2 / total": "1", "p + z**2 / (2 * total)": "p",
+             _UNDER: "p * (1 - p) / total"},
+             "That is p ± z √(p (1 − p) / n): with all answers right it claims to be certain. "
+             "Wilson's interval adds z² / 2n to the middle and z² / 4n² under the root.",
+             "takes the simple interval for Wilson's"),
+        Slip({f"np.sqrt({_UNDER})": f"({_UNDER})"},
+             "Half the width is z times the square root of the bracket.",
+             "forgets the square root"),
+        Slip({" / weight": ""}, "Divide both ends by 1 + z² / n.", "forgets the denominator"),
+        Slip({_UNDER: "p * (1 - p) / total"}, "The term z² / 4n² is missing under the root.",
+             "forgets the second term of the root"),
+        Slip({"p + z**2 / (2 * total)": "p"},
+             "The middle is p + z² / 2n: it moves towards one half.",
+             "forgets the shift of the middle"),
+        Slip({"half = z *": "half ="}, "Half the width has a z before the root.", "forgets the z"),
+        Slip({"z**2 / (4": "z / (4"}, "z stands squared under the root.", "forgets a square"),
     ],
 )
 
 
-# 03.3 shift
-
-
-def _shift_pixel_by_pixel(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
-    moved = np.zeros_like(images)
+def _shift_by_padding(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
     _, height, width = images.shape
-    for row in range(height):
-        for column in range(width):
-            if 0 <= row - down < height and 0 <= column - right < width:
-                moved[:, row, column] = images[:, row - down, column - right]
+    wide = np.pad(images, ((0, 0), (abs(down), abs(down)), (abs(right), abs(right))))
+    top, left = abs(down) - down, abs(right) - right
+    return wide[:, top : top + height, left : left + width]
+
+
+def _shift_by_slices(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
+    moved = np.zeros_like(images)
+    moved[:, down:, right:] = images[:, :-down, :-right]
     return moved
 
 
-def _shift_wrapping(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
-    return np.roll(images, (down, right), axis=(1, 2))
+_BEGIN = "_, height, width = images.shape"
 
-
-def _shift_the_other_way(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
-    return _shift_pixel_by_pixel(images, -down, -right)
-
-
-def _shift_axes_swapped(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
-    return _shift_pixel_by_pixel(images, right, down)
-
-
-def _shift_only_forward(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
-    if down < 0 or right < 0:
-        return images.copy()
-    return _shift_pixel_by_pixel(images, down, right)
-
-
-def _shift_in_place(images: NDArray[Any], down: int, right: int) -> NDArray[Any]:
-    images[:] = _shift_pixel_by_pixel(images, down, right)
-    return images
-
-
-SHIFT = Bank(
-    right=[callbacks.shift, _shift_pixel_by_pixel],
+SHIFT = Bank.of(
+    "03.3",
+    _NAMES,
+    right=[_shift_by_padding],
     wrong=[
-        Wrong(
-            _shift_wrapping,
-            says="np.roll brings back on one side what leaves on the other; set those pixels to 0.",
-            idea="lets the image wrap round",
-        ),
-        Wrong(
-            _shift_the_other_way,
-            says="Down means that row 0 moves to row 1: the sign is turned round.",
-            idea="moves the wrong way",
-        ),
-        Wrong(
-            _shift_axes_swapped,
-            says="Axis 1 is height (down), axis 2 is width (right).",
-            idea="swaps height and width",
-        ),
-        Wrong(
-            _shift_only_forward,
-            says="A negative number moves up or to the left.",
-            idea="forgets negative shifts",
-        ),
-        Wrong(
-            _shift_in_place,
-            says="Work on a copy: images.copy().",
-            idea="changes its input",
-        ),
+        Slip({_BEGIN: "return np.roll(images, (down, right), axis=(1, 2))"},
+             "np.roll brings back on one side what leaves on the other; set those pixels to 0.",
+             "lets the image wrap round"),
+        Slip({_BEGIN: f"down, right = -down, -right\n    {_BEGIN}"},
+             "Down means that row 0 moves to row 1: the sign is turned round.",
+             "moves the wrong way"),
+        Slip({_BEGIN: f"down, right = right, down\n    {_BEGIN}"},
+             "Axis 1 is height (down), axis 2 is width (right).", "swaps height and width"),
+        Slip({_BEGIN: f"if down < 0 or right < 0:\n        return images.copy()\n    {_BEGIN}"},
+             "A negative number moves up or to the left.", "forgets negative shifts"),
+        Slip({"return moved": "images[:] = moved\n    return images"},
+             "Work on a copy: images.copy().", "changes its input"),
+        Slip({"zeros_like(images)": "zeros(images.shape, np.uint8)"},
+             "Images of any number type may come: np.zeros_like(images) keeps it.",
+             "writes uint8 into the code"),
+        Slip({"np.zeros_like(images)": "images.copy()"},
+             "What comes in is 0: begin from zeros, not from a copy.",
+             "leaves the old pixels where nothing comes"),
+        Wrong(_shift_by_slices, "[:-0] is empty: a shift of 0 needs a slice of its own.",
+              "slices with a minus, which fails at 0"),
     ],
 )
 
 
-# 03.4 train_step
-
-
-def _step_with_assign(
-    model: keras.Model, optimizer: Any, loss_function: Any, images: Any, labels: Any
+def _step_with_pairs(
+    model: Any, optimizer: Any, loss_function: Any, images: Any, labels: Any
 ) -> Any:
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
@@ -212,159 +147,114 @@ def _step_with_assign(
     return loss
 
 
-def _step_without_update(
-    model: keras.Model, optimizer: Any, loss_function: Any, images: Any, labels: Any
-) -> Any:
-    with tf.GradientTape() as tape:
-        loss = loss_function(labels, model(images, training=True))
-    tape.gradient(loss, model.trainable_variables)
-    return loss
+_RECORDED = "with tf.GradientTape() as tape:"
+_LOSS = "loss_function(labels, model(images, training=True))"
+_APPLY = "optimizer.apply(gradients, model.trainable_variables)"
 
-
-def _step_as_in_use(
-    model: keras.Model, optimizer: Any, loss_function: Any, images: Any, labels: Any
-) -> Any:
-    with tf.GradientTape() as tape:
-        loss = loss_function(labels, model(images, training=False))
-    optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-    return loss
-
-
-def _step_outside_the_tape(
-    model: keras.Model, optimizer: Any, loss_function: Any, images: Any, labels: Any
-) -> Any:
-    outputs = model(images, training=True)
-    with tf.GradientTape() as tape:
-        loss = loss_function(labels, outputs)
-    optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-    return loss
-
-
-def _step_arguments_swapped(
-    model: keras.Model, optimizer: Any, loss_function: Any, images: Any, labels: Any
-) -> Any:
-    with tf.GradientTape() as tape:
-        loss = loss_function(model(images, training=True), labels)
-    optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-    return loss
-
-
-def _step_telling_the_loss_after(
-    model: keras.Model, optimizer: Any, loss_function: Any, images: Any, labels: Any
-) -> Any:
-    loop.train_step(model, optimizer, loss_function, images, labels)
-    return loss_function(labels, model(images, training=True))
-
-
-TRAIN_STEP = Bank(
-    right=[loop.train_step, _step_with_assign],
+TRAIN_STEP = Bank.of(
+    "03.4",
+    _NAMES,
+    right=[_step_with_pairs],
     wrong=[
-        Wrong(
-            _step_without_update,
-            says="The gradients are there; now let the optimizer apply them to the weights.",
-            idea="forgets the update",
+        Slip({_APPLY: "pass"},
+             "The gradients are there; now let the optimizer apply them to the weights.",
+             "forgets the update"),
+        Slip({"training=True": "training=False"},
+             "Call the network with training=True, or dropout is switched off.",
+             "trains with the layers in the mode of use"),
+        Slip({_LOSS: "loss_function(labels, outputs)",
+             _RECORDED: f"outputs = model(images, training=True)\n    {_RECORDED}"},
+             "The forward pass belongs inside the tape, or there is nothing to differentiate.",
+             "runs the network before the tape records"),
+        Slip({_LOSS: "loss_function(model(images, training=True), labels)"},
+             "A Keras loss takes the labels first, then the outputs.", "swaps labels and outputs"),
+        Slip({"return loss": f"return {_LOSS}"},
+             "Return the loss of the forward pass; computing it again costs a second one.",
+             "returns the loss after the update"),
+        Slip({"trainable_variables": "trainable_variables[:1]"},
+             "Update every trainable variable, not the first one only.",
+             "updates the first kernel only"),
+        Slip({"model.trainable_variables": "model.layers[-1].trainable_variables"},
+             "Update the variables of all layers, not of the last one only.",
+             "trains the last layer only"),
+        Slip({"model.trainable_variables": "[v for v in model.trainable_variables if v.ndim > 1]"},
+             "Biases are trained too.", "leaves the biases out"),
+        Slip({"model.trainable_variables": "[w for layer in model.layers for w in layer.weights]"},
+             "A frozen layer stays as it is: take the trainable variables only.",
+             "trains frozen layers too"),
+        Slip(
+            {
+                _APPLY: "for weight, change in zip(model.trainable_variables, gradients):\n"
+                "        weight.assign_sub(0.5 * change)"
+            },
+            "Leave the rule to the optimizer: it may be Adam, with any rate.",
+            "writes SGD into the code",
         ),
-        Wrong(
-            _step_as_in_use,
-            says="Call the network with training=True, or dropout is switched off.",
-            idea="trains with the layers in the mode of use",
-        ),
-        Wrong(
-            _step_outside_the_tape,
-            says="The forward pass belongs inside the tape, or there is nothing to differentiate.",
-            idea="runs the network before the tape records",
-        ),
-        Wrong(
-            _step_arguments_swapped,
-            says="A Keras loss takes the labels first, then the outputs.",
-            idea="swaps labels and outputs",
-        ),
-        Wrong(
-            _step_telling_the_loss_after,
-            says="Return the loss of the forward pass; computing it again costs a second one.",
-            idea="returns the loss after the update",
-        ),
+        Slip({_APPLY: f"type(optimizer).from_config(optimizer.get_config()){_APPLY[9:]}"},
+             "Use the optimizer that came in: it remembers the steps before.",
+             "makes a fresh optimizer at each call"),
+        Slip({"    return loss\n": ""}, "Is the return line missing?", "returns nothing"),
     ],
 )
 
 
-# 03.5 StopEarly
-
-
-class _StopWithAList(keras.callbacks.Callback):  # type: ignore[misc]
+class _StopByDate(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, patience: int = 2) -> None:
         super().__init__()
-        self.patience = patience
-        self.losses: list[float] = []
+        self.patience, self.best_epoch, self.lowest = patience, -1, math.inf
         self.kept: list[Any] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.losses.append(logs["val_loss"])
-        self.kept.append(self.model.get_weights())
-        if len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.patience:
+        if logs["val_loss"] < self.lowest:
+            self.best_epoch, self.lowest = epoch, logs["val_loss"]
+            self.kept = [np.array(weight) for weight in self.model.get_weights()]
+        elif epoch - self.best_epoch >= self.patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        self.model.set_weights(self.kept[self.losses.index(min(self.losses))])
+        self.model.set_weights(self.kept)
 
 
-class _StopAtOnce(callbacks.StopEarly):
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        self.model.stop_training = self.waited > 0
+_BETTER = 'logs["val_loss"] < self.best'
+_COUNT = "self.waited += 1"
+_END = "self.model.stop_training |= self.waited"
 
-
-class _StopKeepingTheLast(callbacks.StopEarly):
-    def on_train_end(self, logs: Any = None) -> None:
-        pass
-
-
-class _StopNeverForgiving(callbacks.StopEarly):
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        waited = self.waited
-        super().on_epoch_end(epoch, logs)
-        self.waited = max(self.waited, waited)
-
-
-class _StopTooLate(callbacks.StopEarly):
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        self.model.stop_training = self.waited > self.patience
-
-
-class _StopAgainstTheLast(callbacks.StopEarly):
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        self.best = logs["val_loss"]
-
-
-STOP_EARLY = Bank(
-    right=[callbacks.StopEarly, _StopWithAList],
+STOP_EARLY = Bank.of(
+    "03.5",
+    _NAMES,
+    right=[_StopByDate],
     wrong=[
-        Wrong(
-            _StopAtOnce,
-            says="One worse epoch is often noise: wait for `patience` of them in a row.",
-            idea="has no patience",
-        ),
-        Wrong(
-            _StopKeepingTheLast,
-            says="Put the weights of the best epoch back in on_train_end.",
-            idea="keeps the last weights",
-        ),
-        Wrong(
-            _StopNeverForgiving,
-            says="A new best starts the count of bad epochs at 0 again.",
-            idea="never resets the count",
-        ),
-        Wrong(
-            _StopTooLate,
-            says="Stop as soon as the count reaches `patience` (at least, not more than).",
-            idea="waits one epoch too long",
-        ),
-        Wrong(
-            _StopAgainstTheLast,
-            says="Compare with the best loss so far, not with the epoch before.",
-            idea="compares with the previous epoch",
-        ),
+        Slip({">= self.patience": "> 0"},
+             "One worse epoch is often noise: wait for `patience` of them in a row.",
+             "has no patience"),
+        Slip({"self.model.set_weights(self.weights)": "pass"},
+             "Put the weights of the best epoch back in on_train_end: a copy, from get_weights().",
+             "keeps the last weights"),
+        Slip({_COUNT: f"self.waited += not {_BETTER}",
+             "self.best, self.waited =": "self.best, _ ="},
+             "A new best starts the count of bad epochs at 0 again.", "never resets the count"),
+        Slip({">= self.patience": "> self.patience"},
+             "Stop as soon as the count reaches `patience` (at least, not more than).",
+             "waits one epoch too long"),
+        Slip({_END: f'self.best = logs["val_loss"]\n        {_END}'},
+             "Compare with the best loss so far, not with the epoch before.",
+             "compares with the previous epoch"),
+        Slip({_BETTER: f"{_BETTER[:-11]}<= self.best"}, "As good is no new best: <.", "takes ties"),
+        Slip({_BETTER: f"{_BETTER} - 0.01"},
+             "A new best is any loss below the best, by however little.", "asks for a margin"),
+        Slip({_END: f"self.waited and self.model.set_weights(self.weights)\n        {_END}"},
+             "Training goes on from where it is: put the best weights back at the end only.",
+             "puts the weights back at every bad epoch"),
+        Slip({"self.model.get_weights()": "self.model.weights",
+             "set_weights(self": "set_weights([w.numpy() for w in self", "weights)": "weights])"},
+             "Put the weights of the best epoch back in on_train_end: a copy, from get_weights().",
+             "remembers the variables, not their values"),
+        Slip({"val_loss": "loss"}, "Judge by the validation loss: val_loss.",
+             "takes the training loss"),
+        Slip({"self.model.stop_training |=": "self.stop_training ="},
+             "Keras looks at self.model.stop_training.", "sets stop_training on the callback"),
+        Slip({_BETTER: 'not logs["val_loss"] >= self.best'},
+             "nan is no new best, and no number is below it: ask for < the best.",
+             "takes nan for a new best"),
     ],
 )

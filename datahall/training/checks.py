@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import keras
@@ -13,106 +14,82 @@ from hypothesis.extra import numpy as hnp
 from datahall.checking import Check, Example, Property, Search, Trap, summary_for
 from datahall.training import bank, callbacks, loop, metrics
 
-_square = st.integers(2, 4).flatmap(
+_square = st.integers(2, 5).flatmap(
     lambda classes: st.tuples(
-        hnp.arrays(np.int64, (classes, classes), elements=st.integers(0, 5)),
+        hnp.arrays(np.int64, (classes, classes), elements=st.integers(0, 9)),
         st.integers(0, classes - 1),
     )
 )
-_counts = st.integers(1, 30).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
-_batches = st.tuples(
-    hnp.arrays(
-        np.uint8,
-        st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 4)),
-        elements=st.integers(0, 9),
-    ),
-    st.integers(-4, 4),
-    st.integers(-4, 4),
+_answers = st.one_of(st.integers(1, 30), st.integers(1, 10_000)).flatmap(
+    lambda total: st.tuples(st.integers(0, total), st.just(total))
 )
+_images = st.builds(
+    lambda drawn, kind, factor: (drawn * factor).astype(kind),
+    hnp.arrays(
+        np.int64, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(0, 9)
+    ),
+    st.sampled_from([np.uint8, np.float32, np.int64]),
+    st.sampled_from([1, 0.25, -7]),
+)
+_LEFT = np.array([[[1, 2, 3]]], np.uint8)
 
 scores = Check(
     "03.1",
-    "Judge one digit",
-    function="scores",
     reference=metrics.scores,
     bank=bank.SCORES,
-    points=4,
-    minutes=10,
     steps=[
-        Example(
-            (np.array([[3, 1], [2, 4]]), 1),
-            idea="Of 5 called 1, 4 are right; of 6 that are 1, 4 were found.",
-        ),
-        Trap(
-            "a class that was never predicted",
-            (np.array([[5, 0], [2, 0]]), 1),
-            idea="Return 0 where there is nothing to divide by.",
-        ),
-        Search(_square, idea="Work this matrix out by hand: column for precision, row for recall."),
+        Example((np.array([[3, 1], [2, 4]]), 1), idea="4 are right, 5 called 1, 6 are 1."),
+        Trap("a class that was never predicted", (np.array([[5, 0], [2, 0]]), 1), idea="0 of 0."),
+        Trap("three classes", (np.array([[7, 1, 0], [2, 5, 3], [0, 0, 9]]), 2), idea="Count."),
+        Search(_square, idea="Work this matrix out by hand."),
     ],
 )
 
 interval = Check(
     "03.2",
-    "Say how sure you are",
-    function="interval",
     reference=metrics.wilson_interval,
     bank=bank.INTERVAL,
-    points=4,
-    minutes=10,
     steps=[
-        Example((98, 100), idea="z is 1.959964; the middle is (p + z²/2n) / (1 + z²/n)."),
-        Trap("every answer right", (10, 10), idea="The lower bound is below 1: 0.7225."),
-        Search(_counts, idea="Put the numbers into the formula one by one."),
+        Example((98, 100), idea="Put the numbers into the formula one by one."),
+        Trap("every answer right", (10, 10), idea="The lower end is 0.7225."),
+        Trap(
+            "many answers", (9800, 10000), idea="The interval is narrow, and p is near its middle."
+        ),
+        Search(_answers, idea="Put the numbers into the formula one by one."),
     ],
 )
 
 shift = Check(
     "03.3",
-    "Move an image",
-    function="shift",
     reference=callbacks.shift,
     bank=bank.SHIFT,
-    points=4,
-    minutes=10,
     steps=[
-        Example(
-            (np.array([[[1, 2], [3, 4]]], np.uint8), 1, 0),
-            idea="The first row comes down, the new first row is 0.",
+        Example((np.array([[[1, 2], [3, 4]]], np.uint8), 1, 0), idea="Draw it before and after."),
+        Trap("to the left", (_LEFT, 0, -1), idea="What was in column 1 stands in column 0."),
+        Trap("further than the image is wide", (_LEFT, 0, 4), idea="Nothing of it is left."),
+        Trap("fractions", (np.array([[[0.25, 0.5], [0.75, 1]]]), -1, 1), idea="Keep the type."),
+        Search(
+            st.tuples(_images, st.integers(-6, 6), st.integers(-6, 6)),
+            idea="Draw the image before and after.",
         ),
-        Trap(
-            "to the left",
-            (np.array([[[1, 2, 3]]], np.uint8), 0, -1),
-            idea="A negative number moves to the left.",
-        ),
-        Trap(
-            "further than the image is wide",
-            (np.array([[[1, 2]]], np.uint8), 0, 3),
-            idea="Nothing of the image is left.",
-        ),
-        Search(_batches, idea="Draw the image before and after."),
     ],
 )
 
-
-def _tiny(*, dropout: float = 0.0) -> tuple[keras.Model, Any]:
-    """Return a network of two inputs and two classes with known weights, and its optimizer."""
-    parts = [keras.layers.Dropout(dropout, seed=0)] if dropout else []
-    outputs = keras.layers.Dense(2, kernel_initializer="ones")
-    model = keras.Sequential([keras.layers.Input((2,)), *parts, outputs])
-    outputs.set_weights([np.array([[1.0, 0.0], [0.0, 1.0]]), np.zeros(2)])
-    return model, keras.optimizers.SGD(0.5)
-
-
 _IMAGES = np.array([[1.0, 2.0], [3.0, 1.0]], np.float32)
-_LABELS = np.array([0, 0])
 
 
-def _taken(step: Callable[..., Any], *, dropout: float = 0.0) -> tuple[Any, list[list[float]]]:
-    """Take one step on the tiny network; return the loss and the weights after it."""
-    model, optimizer = _tiny(dropout=dropout)
-    loss = step(model, optimizer, _cross_entropy, _IMAGES, _LABELS)
-    return loss, np.round(model.get_weights()[0].astype(np.float64), 4).tolist()
+def _tiny(optimizer: str, *, dropout: float = 0.0, deep: bool = False) -> keras.Model:
+    """Return a compiled network with known weights; a deep one has a frozen layer in its middle."""
+    parts = [keras.layers.Dropout(dropout, seed=0)] if dropout else []
+    parts += [keras.layers.Dense(2, name=f"layer_{n}") for n in range(3 if deep else 1)]
+    model = keras.Sequential([keras.layers.Input((2,)), *parts])
+    for part in parts[1 if dropout else 0 :]:
+        part.set_weights([np.array([[1.0, 0.0], [0.0, 1.0]]), np.zeros(2)])
+        part.trainable = part.name != "layer_1"
+    rule = keras.optimizers.SGD(0.5) if optimizer == "SGD" else keras.optimizers.Adam(0.1)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(rule, loss, run_eagerly=True)  # so few steps are not worth a graph
+    return model
 
 
 def _cross_entropy(labels: Any, outputs: Any) -> Any:
@@ -130,133 +107,148 @@ def _cross_entropy(labels: Any, outputs: Any) -> Any:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, outputs)
 
 
-def _tells_the_loss(step: Callable[..., Any]) -> str | None:
-    loss, _ = _taken(step)
-    wanted, _ = _taken(loop.train_step)
-    if np.shape(loss) != () or not np.isclose(float(loss), float(wanted), atol=1e-5):
-        return f"train_step on two images returned {_number(loss)}, expected {float(wanted):.4f}"
-    return None
+def _steps(
+    told: str, optimizer: str, batches: Sequence[Sequence[int]], **network: Any
+) -> Callable[[Any], str | None]:
+    """Return a test: do these steps give the losses and weights that Keras' own steps give?
 
+    Args:
+        told: What the network is, for the message.
+        optimizer: `SGD` or `Adam`.
+        batches: The labels of each step.
+        network: How the network is made.
+    """
 
-def _moves_the_weights(step: Callable[..., Any]) -> str | None:
-    found, wanted = _taken(step)[1], _taken(loop.train_step)[1]
-    if not np.allclose(found, wanted, atol=1e-3):
-        return f"after train_step the kernel is {found}, expected {wanted}"
-    return None
+    @cache
+    def keras_own() -> list[tuple[float, list[Any]]]:
+        model, after = _tiny(optimizer, **network), []
+        for labels in batches:
+            loss = float(model.train_on_batch(_IMAGES, np.array(labels)))
+            after.append((loss, model.get_weights()))
+        return after
 
-
-def _trains_with_dropout(step: Callable[..., Any]) -> str | None:
-    found, wanted = _taken(step, dropout=0.5)[0], _taken(loop.train_step, dropout=0.5)[0]
-    if not np.isclose(float(found), float(wanted), atol=1e-5):
-        return (
-            f"with a dropout layer train_step returned {_number(found)}, "
-            f"expected {float(wanted):.4f}"
-        )
-    return None
-
-
-def _number(value: Any) -> str:
-    try:
-        return f"{float(value):.4f}"
-    except (TypeError, ValueError):
-        return repr(value)
-
-
-train_step = Check(
-    "03.4",
-    "Take one step",
-    function="train_step",
-    reference=loop.train_step,
-    bank=bank.TRAIN_STEP,
-    points=4,
-    minutes=12,
-    difficulty=3,
-    isolated=False,
-    seconds=20,
-    steps=[
-        Property(
-            "returns the loss before the update",
-            _tells_the_loss,
-            idea="The loss is loss_function(labels, outputs), a scalar.",
-        ),
-        Property(
-            "moves every weight by the optimizer's rule",
-            _moves_the_weights,
-            idea="Ask the tape for the gradients of all trainable variables, then apply them.",
-        ),
-        Property(
-            "trains with dropout switched on",
-            _trains_with_dropout,
-            idea="Call the network with training=True.",
-        ),
-    ],
-)
-
-
-def _trained(callback: Any, losses: Sequence[float]) -> tuple[int, float]:
-    """Drive a callback as `fit` does; return how many epochs ran and whose weights are kept."""
-    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-    model.stop_training = False
-    callback.set_model(model)
-    callback.on_train_begin({})
-    epochs = 0
-    for epoch, loss in enumerate(losses):
-        model.set_weights([np.full((1, 1), epoch + 1.0)])  # the weight tells its epoch
-        callback.on_epoch_begin(epoch, {})
-        callback.on_epoch_end(epoch, {"loss": 0.0, "val_loss": loss})
-        epochs += 1
-        if model.stop_training:
-            break
-    callback.on_train_end({})
-    return epochs, float(model.get_weights()[0][0, 0])
-
-
-def _stops(losses: Sequence[float], patience: int) -> Callable[[Any], str | None]:
-    """Return a test: with these validation losses, does it stop in time and keep the best?"""
-
-    def test(answer: Any) -> str | None:
-        wanted = _trained(callbacks.StopEarly(patience), losses)
-        found = _trained(answer(patience), losses)
-        said = f"with patience {patience} and validation losses {list(losses)} StopEarly"
-        if found[0] != wanted[0]:
-            return f"{said} ran {found[0]} epochs, expected {wanted[0]}"
-        if found[1] != wanted[1]:
-            return f"{said} kept the weights of epoch {found[1]:.0f}, expected {wanted[1]:.0f}"
+    def test(step: Any) -> str | None:
+        mine = _tiny(optimizer, **network)
+        for number, labels in enumerate(batches, start=1):
+            once = f"step {number} of {optimizer} on {told}"
+            loss = step(mine, mine.optimizer, _cross_entropy, _IMAGES, np.array(labels))
+            wanted, weights = keras_own()[number - 1]
+            if not isinstance(loss, float) and (np.shape(loss) != () or not hasattr(loss, "dtype")):
+                return f"train_step returned {loss!r} at {once}, expected the loss {wanted:.4f}"
+            if not np.isclose(float(loss), wanted, atol=1e-5):
+                return f"train_step returned {float(loss):.4f} at {once}, expected {wanted:.4f}"
+            pairs = zip(mine.weights, weights, strict=True)
+            if wrong := [pair for pair in pairs if not np.allclose(*pair, atol=1e-4)]:
+                names = " and ".join(" ".join(one.path.split("/")[-2:]) for one, _ in wrong)
+                one, other = (np.array(each, float).round(4).tolist() for each in wrong[0])
+                return f"after {once} {names} are wrong: the first is {one}, expected {other}"
         return None
 
     return test
 
 
+train_step = Check(
+    "03.4",
+    reference=loop.train_step,
+    bank=bank.TRAIN_STEP,
+    steps=[
+        Property(
+            "takes the step of the example",
+            _steps("one layer", "SGD", [[0, 0]]),
+            idea="Compare with the example: loss 0.7201, kernel [[1.2722, −0.2722], …].",
+        ),
+        Property(
+            "moves every trainable weight by the optimizer's rule",
+            _steps("three layers, layer_1 frozen", "Adam", [[0, 1], [1, 0], [1, 0]], deep=True),
+            idea="Which variables, which gradients and which optimizer does the step use?",
+        ),
+        Property(
+            "trains with dropout switched on",
+            _steps("a layer after dropout", "SGD", [[0, 0]], dropout=0.5),
+            idea="How is the network called in training?",
+        ),
+    ],
+)
+
+
+def _stops(
+    losses: Sequence[float], patience: int, *, epochs: int, best: int
+) -> Callable[[Any], str | None]:
+    """Return a test that drives a callback as `fit` does; the network's weight tells its epoch.
+
+    Args:
+        losses: The validation loss of each epoch; the training loss falls all the time.
+        patience: The callback's patience.
+        epochs: How many epochs it should run.
+        best: Whose weights it should keep.
+    """
+
+    def test(answer: Any) -> str | None:
+        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+        model.stop_training, ran = False, 0
+        callback = answer(patience)
+        callback.set_model(model)
+        callback.on_train_begin({})
+        said = f"with patience {patience} and validation losses {list(losses)} StopEarly"
+        for epoch, loss in enumerate(losses):
+            model.set_weights([np.full((1, 1), epoch + 1.0)])
+            callback.on_epoch_begin(epoch, {})
+            callback.on_epoch_end(epoch, {"loss": 1 / (epoch + 1), "val_loss": loss})
+            ran = epoch + 1
+            if model.stop_training:
+                break
+            if (kept := float(model.get_weights()[0][0, 0])) != ran:
+                return f"{said} put the weights of epoch {kept:.0f} back after epoch {ran}"
+        if ran != epochs:
+            return f"{said} ran {ran} epochs, expected {epochs}"
+        callback.on_train_end({})
+        if (kept := float(model.get_weights()[0][0, 0])) != best:
+            return f"{said} kept the weights of epoch {kept:.0f}, expected {best}"
+        return None
+
+    return test
+
+
+_NAN = float("nan")
+
 StopEarly = Check(
     "03.5",
-    "Stop at the right time",
-    function="StopEarly",
     reference=callbacks.StopEarly,
     bank=bank.STOP_EARLY,
-    points=4,
-    minutes=15,
-    difficulty=3,
-    isolated=False,
-    seconds=20,
     steps=[
         Property(
             "stops after `patience` bad epochs",
-            _stops([3.0, 1.0, 2.0, 2.0, 0.5], 2),
-            idea="Count the epochs since the best one.",
+            _stops([3.0, 1.0, 2.0, 2.0, 0.5], 2, epochs=4, best=2),
+            idea="Go through the epochs by hand: the best so far, and the bad ones in a row.",
         ),
         Property(
             "starts counting anew at a new best",
-            _stops([3.0, 4.0, 2.0, 3.0, 1.0, 2.0, 2.0], 2),
-            idea="A new best sets the count back to 0.",
+            _stops([3.0, 4.0, 2.0, 3.0, 1.0, 2.0, 2.0], 2, epochs=7, best=5),
+            idea="How many bad epochs have come since the last new best?",
         ),
         Property(
             "compares with the best epoch",
-            _stops([1.0, 3.0, 2.0, 1.5, 1.2], 3),
-            idea="Getting better again is not yet a new best.",
+            _stops([1.0, 3.0, 2.0, 1.5, 1.2, 1.1], 3, epochs=4, best=1),
+            idea="Which of these epochs is a new best?",
+        ),
+        Property(
+            "takes a small gain for a new best",
+            _stops([1.0, 0.999, 0.998, 0.9979], 2, epochs=4, best=4),
+            idea="Which of these epochs is a new best?",
+        ),
+        Property(
+            "takes a tie for none",
+            _stops([2.0, 1.0, 1.0, 1.0, 0.5], 2, epochs=4, best=2),
+            idea="Which of these epochs is a new best?",
+        ),
+        Property(
+            "takes no nan for a best",
+            _stops([_NAN, 2.0, _NAN, _NAN, 1.0], 2, epochs=4, best=2),
+            idea="A comparison with nan is always False.",
         ),
         Property(
             "keeps the best weights also when nothing stops it",
-            _stops([2.0, 1.0, 3.0], 5),
+            _stops([2.0, 1.0, 3.0], 5, epochs=3, best=2),
             idea="on_train_end runs in any case.",
         ),
     ],

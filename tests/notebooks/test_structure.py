@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from datahall.course.catalogue import Notebook
-from datahall.course.labs.build import BEGIN, END
+from datahall.course.labs.exercises import BEGIN, END
 from datahall.course.notebooks import normalise
 from datahall.course.notebooks.structure import Subject, outputs, problems, prose, warnings
 

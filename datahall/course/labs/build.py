@@ -3,11 +3,16 @@
 The work is done by nbgrader's own preprocessors, called in one process (decision 0026), so a lab is
 a valid nbgrader assignment. The same solution always gives the same bytes.
 
-Reading order: `build` (one notebook in memory), `build_all` (the files), `as_lab_text` (the words).
+The headings and answers of all solutions are also written to `datahall/exercises.json`, where the
+checks read them: an installed package has no solutions.
+
+Reading order: `build` (one notebook in memory), `build_all` (the files), `write_facts`,
+`as_lab_text` (the words).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +22,14 @@ from typing import Any
 from nbformat import NotebookNode
 
 from datahall.course.exits import InputError
+from datahall.course.labs import exercises
+from datahall.course.labs.exercises import BEGIN, END
 from datahall.course.notebooks.normalise import EXERCISE, normalise, read, text_of
 from datahall.errors import CourseError
 from datahall.state import write_atomically
 
 NOT_IN_LABS = ("solution", "nbval-ignore-output")
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+FACTS = Path("datahall", "exercises.json")
 
 
 def build(solution: NotebookNode, *, name: str) -> NotebookNode:
@@ -83,6 +90,29 @@ def build_all(root: Path, which: str = "", *, write: bool = True) -> list[Path]:
             if write:
                 write_atomically(target, text)
     return changed
+
+
+def write_facts(root: Path, *, write: bool = True) -> list[Path]:
+    """Write `datahall/exercises.json` if a solution says something new; return it then.
+
+    Args:
+        root: The course's folder.
+        write: Without it, only compare.
+
+    Raises:
+        CourseError: An exercise of a solution is not complete.
+    """
+    target = root / FACTS
+    found: dict[str, Any] = {}
+    for solution in sorted((root / "solutions").glob("*_solution.ipynb")):
+        found |= exercises.stated(read(solution), lab=lab_path(solution).stem)
+    found = {number: found[number] for number in sorted(found)}
+    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    if target.exists() and target.read_text(encoding="utf-8") == text:
+        return []
+    if write:
+        write_atomically(target, text)
+    return [target]
 
 
 def lab_path(solution: Path) -> Path:

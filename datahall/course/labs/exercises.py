@@ -1,6 +1,7 @@
 """What a lab file says of its exercises, and what became of them when it was executed.
 
-Read `of` first (the file as text), then `judged` (an executed file).
+Read `of` first (the file as text), then `judged` (an executed file), then `stated` (what the
+solutions say of every exercise, for `datahall/exercises.json`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any
 from nbformat import NotebookNode
 
 from datahall.checking.verdict import MIME
+from datahall.errors import CourseError
 
 _HEADING = re.compile(r"^## Exercise (\d\d\.\d+)[ :·.–-]*(.*)$", re.MULTILINE)
-_EFFORT = re.compile(r"difficulty (\d)/5 · about (\d+) minutes")
+_EFFORT = re.compile(r"difficulty ([1-5])/5 · about (\d+) minutes(?: · (\d+) points)?")
+_CALL = re.compile(r"checks\.(\w+)\(\w+\)")
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -65,6 +69,47 @@ def of(notebook: NotebookNode) -> list[Exercise]:
         attempted = answer is None or not _is_stub(answer.source, id_)
         points = _points(cells.get(f"check-{id_}"))
         found.append(Exercise(number, title, minutes, points, attempted))
+    return found
+
+
+def stated(solution: NotebookNode, *, lab: str) -> dict[str, dict[str, Any]]:
+    """Return what a solution says of its exercises, by number: heading, name and answer.
+
+    Args:
+        solution: The solution notebook.
+        lab: The stem of its lab.
+
+    Raises:
+        CourseError: A heading lacks difficulty, minutes or points, or an exercise its cells.
+    """
+    cells, found = {cell.id: cell.source for cell in solution.cells}, {}
+    for cell in solution.cells:
+        heading = _HEADING.search(cell.source) if cell.cell_type == "markdown" else None
+        if heading is None:
+            continue
+        number, title = heading[1], heading[2].strip()
+        id_ = number.replace(".", "-")
+        effort = _EFFORT.search(cell.source)
+        call = _CALL.fullmatch(cells.get(f"check-{id_}", "").strip())
+        if effort is None or effort[3] is None or call is None:
+            raise CourseError(
+                f"exercise {number} of {lab} is not complete. Expected a line 'difficulty 2/5 · "
+                f"about 10 minutes · 4 points' below its heading, and a cell check-{id_}."
+            )
+        answer = [
+            line
+            for line in cells[f"exercise-{id_}"].splitlines()
+            if line.strip() not in (BEGIN, END)
+        ]
+        found[number] = {
+            "title": title,
+            "difficulty": int(effort[1]),
+            "minutes": int(effort[2]),
+            "points": int(effort[3]),
+            "lab": lab,
+            "function": call[1],
+            "answer": answer,
+        }
     return found
 
 

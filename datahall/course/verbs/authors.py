@@ -33,11 +33,13 @@ def build(
         bool, typer.Option("--check", help="Change nothing; exit 1 if a lab is out of date.")
     ] = False,
 ) -> None:
-    """Build labs from solutions."""
+    """Build labs, and datahall/exercises.json, from solutions."""
     from datahall.course import catalogue
     from datahall.course.labs import build as labs
 
-    changed = labs.build_all(catalogue.repository_root(), which, write=not check)
+    root = catalogue.repository_root()
+    changed = labs.write_facts(root, write=not check)  # first: the labs' points come from there
+    changed += labs.build_all(root, which, write=not check)
     for path in changed:
         print(f"{'out of date' if check else 'built'}  {path.parent.name}/{path.name}")
     if not changed:

@@ -11,7 +11,7 @@ from statistics import median
 
 from nbformat import NotebookNode
 
-from datahall.course.labs.build import BEGIN, END
+from datahall.course.labs.exercises import BEGIN, END
 from datahall.course.notebooks.normalise import EXERCISE
 from datahall.course.notebooks.structure.subject import Fault, Rule, Subject, is_guess, tags
 

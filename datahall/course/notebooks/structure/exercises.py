@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from nbformat import NotebookNode
 
-from datahall.course.labs.build import BEGIN, END
+from datahall.course.labs.exercises import BEGIN, END
 from datahall.course.notebooks.normalise import CHECK, EXERCISE
 from datahall.course.notebooks.structure.subject import Fault, Rule, Subject, tree
 

@@ -1,0 +1,1567 @@
+"""Answers that no bank holds: right ones must pass, wrong ones get their own idea or a neutral one.
+
+Each is written as a learner would from the lab's text alone. `wrong` names the words of the ideas
+that may be told to it; any other idea of the bank would be a wrong one.
+"""
+
+# ruff: noqa: N806
+import itertools
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy import signal, special
+
+from datahall.convolution import checks as convolution_checks
+from datahall.convolution import core as convolution
+from datahall.optimization import core
+from datahall.training import metrics
+
+ANSWERS = []
+
+
+def right(exercise):
+    return lambda answer: ANSWERS.append((exercise, answer, None)) or answer
+
+
+def wrong(exercise, *ideas):
+    return lambda answer: ANSWERS.append((exercise, answer, ideas)) or answer
+
+
+# 01.1 ---------------------------------------------------------------------------------------------
+
+
+@right("01.1")
+def counts_in_a_loop(size, kernel, *, stride=1, padding=0):
+    begin, count = -padding, 0
+    while begin + kernel <= size + padding:
+        count, begin = count + 1, begin + stride
+    return count
+
+
+@right("01.1")
+def with_math_floor(size, kernel, *, stride=1, padding=0):
+    return math.floor((size - kernel + 2 * padding) / stride) + 1
+
+
+@right("01.1")
+def with_numpy(size, kernel, *, stride=1, padding=0):
+    return np.arange(0, size + 2 * padding - kernel + 1, stride).size
+
+
+@wrong("01.1")
+def always_a_float(size, kernel, *, stride=1, padding=0):
+    return 1.0
+
+
+@wrong("01.1")
+def lost_the_default(size, kernel, *, stride, padding):
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+@wrong("01.1")
+def misspells(size, kernel, *, stride=1, padding=0):
+    return (size + 2 * paddings - kernel) // stride + 1  # noqa: F821
+
+
+@wrong("01.1")
+def default_of_padding(size, kernel, *, stride=1, padding=1):
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+@wrong("01.1")
+def default_of_stride(size, kernel, *, stride=2, padding=0):
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+@wrong("01.1")
+def adds_the_kernel(size, kernel, *, stride=1, padding=0):
+    return (size + 2 * padding + kernel) // stride + 1
+
+
+@wrong("01.1")
+def same_size(size, kernel, *, stride=1, padding=0):
+    return size // stride
+
+
+@wrong("01.1")
+def divides_the_size_only(size, kernel, *, stride=1, padding=0):
+    return size // stride + 2 * padding - kernel + 1
+
+
+_seen = set()
+
+
+@wrong("01.1")
+def right_only_once(size, kernel, *, stride=1, padding=0):
+    key = (size, kernel, stride, padding)
+    again = key in _seen
+    _seen.add(key)
+    return (size + 2 * padding - kernel) // stride + 1 + again
+
+
+@wrong("01.1")
+def prints_it(size, kernel, *, stride=1, padding=0):
+    print((size + 2 * padding - kernel) // stride + 1)
+
+
+@wrong("01.1", "Count the first place")
+def forgets_the_first_in_a_loop(size, kernel, *, stride=1, padding=0):
+    return len(range(stride, size + 2 * padding - kernel + 1, stride))
+
+
+# 01.2 ---------------------------------------------------------------------------------------------
+
+
+@right("01.2")
+def by_scipy(image, kernel):
+    return signal.correlate2d(image, kernel, mode="valid")
+
+
+@right("01.2")
+def by_einsum(image, kernel):
+    view = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+    return np.einsum("ijkl,kl->ij", view, kernel)
+
+
+@right("01.2")
+def by_four_loops(image, kernel):
+    H, W = image.shape
+    h, w = kernel.shape
+    out = np.empty((H - h + 1, W - w + 1))
+    for i in range(H - h + 1):
+        for j in range(W - w + 1):
+            total = 0.0
+            for a in range(h):
+                for b in range(w):
+                    total += image[i + a, j + b] * kernel[a, b]
+            out[i, j] = total
+    return out
+
+
+@wrong("01.2", "smaller than the image")
+def as_large_as_the_image(image, kernel):
+    out = np.zeros_like(image)
+    for i in range(image.shape[0] - kernel.shape[0] + 1):
+        for j in range(image.shape[1] - kernel.shape[1] + 1):
+            out[i, j] = (image[i : i + kernel.shape[0], j : j + kernel.shape[1]] * kernel).sum()
+    return out
+
+
+@wrong("01.2", "not every kernel is 3")
+def three_by_three(image, kernel):
+    out = np.zeros((image.shape[0] - 2, image.shape[1] - 2))
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = np.sum(image[i : i + 3, j : j + 3] * kernel)
+    return out
+
+
+@wrong("01.2")
+def window_is_a_view(image, kernel):
+    h, w = kernel.shape
+    out = np.zeros((image.shape[0] - h + 1, image.shape[1] - w + 1))
+    for i, j in np.ndindex(out.shape):
+        window = image[i : i + h, j : j + w]
+        window *= kernel
+        out[i, j] = window.sum()
+    return out
+
+
+@wrong("01.2")
+def rounds_the_sums(image, kernel):
+    return np.round(signal.correlate2d(image, kernel, mode="valid"))
+
+
+@wrong("01.2")
+def whole_numbers(image, kernel):
+    return signal.correlate2d(image, kernel, mode="valid").astype(int).astype(float)
+
+
+@wrong("01.2")
+def half_precision(image, kernel):
+    return signal.correlate2d(image, kernel, mode="valid").astype(np.float16)
+
+
+@wrong("01.2", "Do not turn the kernel")
+def a_true_convolution(image, kernel):
+    return signal.convolve2d(image, kernel, mode="valid")
+
+
+@wrong("01.2")
+def turned_upside_down(image, kernel):
+    return signal.correlate2d(image, kernel[::-1], mode="valid")
+
+
+@wrong("01.2")
+def a_matrix_product(image, kernel):
+    h, w = kernel.shape
+    out = np.zeros((image.shape[0] - h + 1, image.shape[1] - w + 1))
+    for i, j in np.ndindex(out.shape):
+        out[i, j] = (image[i : i + h, j : j + w] @ kernel).sum()
+    return out
+
+
+@wrong("01.2")
+def the_largest_product(image, kernel):
+    view = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+    return (view * kernel).max(axis=(2, 3))
+
+
+@wrong("01.2")
+def ours(image, kernel):
+    return convolution.correlate(image, kernel)
+
+
+@wrong("01.2")
+def our_reference(image, kernel):
+    return convolution_checks.slide_kernel.reference(image, kernel)
+
+
+@wrong("01.2")
+def as_a_list(image, kernel):
+    return signal.correlate2d(image, kernel, mode="valid").tolist()
+
+
+# 01.3 ---------------------------------------------------------------------------------------------
+
+
+@right("01.3")
+def pool_by_views(image):
+    view = np.lib.stride_tricks.sliding_window_view(image, (2, 2))
+    return view[::2, ::2].max(axis=(-1, -2))
+
+
+@right("01.3")
+def pool_by_loops(image):
+    rows, columns = image.shape[0] // 2, image.shape[1] // 2
+    return np.array(
+        [
+            [max(image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].flat) for j in range(columns)]
+            for i in range(rows)
+        ]
+    )
+
+
+@right("01.3")
+def pool_by_reduceat(image):
+    image = image[: image.shape[0] & ~1, : image.shape[1] & ~1]
+    return np.maximum.reduceat(
+        np.maximum.reduceat(image, range(0, image.shape[0], 2), axis=0),
+        range(0, image.shape[1], 2),
+        axis=1,
+    )
+
+
+def _pooled(image, start):
+    rows, columns = image.shape[0] // 2, image.shape[1] // 2
+    out = np.full((rows, columns), start)
+    for i, j in np.ndindex(rows, columns):
+        for value in image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].flat:
+            if value > out[i, j]:
+                out[i, j] = value
+    return out
+
+
+@wrong("01.3")
+def starts_at_minus_999(image):
+    return _pooled(image, -999.0)
+
+
+@wrong("01.3", "do not begin from zero")
+def starts_at_zero(image):
+    return _pooled(image, 0.0)
+
+
+@wrong("01.3")
+def keeps_whole_numbers(image):
+    return _pooled(image, -(10**15))
+
+
+@wrong("01.3")
+def the_smallest(image):
+    return -pool_by_views(-image)
+
+
+@wrong("01.3")
+def only_the_diagonal(image):
+    rows, columns = image.shape[0] // 2, image.shape[1] // 2
+    a = image[0 : 2 * rows : 2, 0 : 2 * columns : 2]
+    return np.maximum(a, image[1 : 2 * rows : 2, 1 : 2 * columns : 2])
+
+
+@wrong("01.3")
+def pools_rows_only(image):
+    return np.maximum(image[0:-1:2], image[1::2])
+
+
+@wrong("01.3", "Leave out a last row")
+def rounds_the_size_up(image):
+    return np.array(
+        [
+            [image[i : i + 2, j : j + 2].max() for j in range(0, image.shape[1], 2)]
+            for i in range(0, image.shape[0], 2)
+        ]
+    )
+
+
+@wrong("01.3")
+def sorts_in_place(image):
+    rows, columns = image.shape[0] // 2, image.shape[1] // 2
+    out = np.zeros((rows, columns))
+    for i, j in np.ndindex(rows, columns):
+        window = image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(-1)
+        window.sort()
+        image[2 * i, 2 * j] = window[-1]
+        out[i, j] = window[-1]
+    return out
+
+
+@wrong("01.3")
+def pool_to_eight_bits(image):
+    return pool_by_views(image).astype(np.uint8).astype(float)
+
+
+# 01.4 ---------------------------------------------------------------------------------------------
+
+
+@right("01.4")
+def rows_by_indices(image, kernel_h, kernel_w):
+    H, W = image.shape
+    base = [i * W + j for i in range(H - kernel_h + 1) for j in range(W - kernel_w + 1)]
+    offsets = [a * W + b for a in range(kernel_h) for b in range(kernel_w)]
+    return image.reshape(-1)[np.add.outer(base, offsets)]
+
+
+@right("01.4")
+def rows_filled(image, kernel_h, kernel_w):
+    h, w = image.shape[0] - kernel_h + 1, image.shape[1] - kernel_w + 1
+    out = np.empty((h * w, kernel_h * kernel_w))
+    for place in range(h * w):
+        i, j = divmod(place, w)
+        out[place] = image[i : i + kernel_h, j : j + kernel_w].flatten()
+    return out
+
+
+@right("01.4")
+def rows_stacked(image, kernel_h, kernel_w):
+    h, w = image.shape[0] - kernel_h + 1, image.shape[1] - kernel_w + 1
+    parts = [
+        image[a : a + h, b : b + w].ravel()
+        for a, b in itertools.product(range(kernel_h), range(kernel_w))
+    ]
+    return np.stack(parts, axis=1)
+
+
+@wrong("01.4", "ravel()")
+def four_axes(image, kernel_h, kernel_w):
+    return np.lib.stride_tricks.sliding_window_view(image, (kernel_h, kernel_w))
+
+
+@wrong("01.4")
+def three_by_three_rows(image, kernel_h, kernel_w):
+    return rows_filled(image, 3, 3)
+
+
+@wrong("01.4")
+def sizes_swapped(image, kernel_h, kernel_w):
+    return rows_filled(image, kernel_w, kernel_h)
+
+
+@wrong("01.4")
+def rows_rounded(image, kernel_h, kernel_w):
+    return rows_filled(image, kernel_h, kernel_w).round()
+
+
+@wrong("01.4")
+def rows_sorted(image, kernel_h, kernel_w):
+    return np.sort(rows_filled(image, kernel_h, kernel_w), axis=1)
+
+
+@wrong("01.4")
+def rows_in_half(image, kernel_h, kernel_w):
+    return rows_filled(image, kernel_h, kernel_w).astype(np.float16)
+
+
+@wrong("01.4")
+def rows_of_unique_windows(image, kernel_h, kernel_w):
+    return np.unique(rows_filled(image, kernel_h, kernel_w), axis=0)
+
+
+@wrong("01.4", "rows outside, columns inside")
+def loops_swapped(image, kernel_h, kernel_w):
+    out = []
+    for j in range(image.shape[1] - kernel_w + 1):
+        for i in range(image.shape[0] - kernel_h + 1):
+            out.append(image[i : i + kernel_h, j : j + kernel_w].ravel())
+    return np.array(out)
+
+
+# 01.5 ---------------------------------------------------------------------------------------------
+
+
+@right("01.5")
+def gradient_by_scipy(image, upstream):
+    return signal.correlate2d(image, upstream, mode="valid")
+
+
+@right("01.5")
+def gradient_by_sums(image, upstream):
+    h, w = (n - m + 1 for n, m in zip(image.shape, upstream.shape, strict=True))
+    H, W = upstream.shape
+    return np.array(
+        [[(upstream * image[u : u + H, v : v + W]).sum() for v in range(w)] for u in range(h)]
+    )
+
+
+@right("01.5")
+def gradient_by_tensordot(image, upstream):
+    return np.tensordot(np.lib.stride_tricks.sliding_window_view(image, upstream.shape), upstream)
+
+
+@wrong("01.5", "add them up")
+def equals_for_plus_equals(image, upstream):
+    h, w = (n - m + 1 for n, m in zip(image.shape, upstream.shape, strict=True))
+    gradient = np.zeros((h, w))
+    for i in range(upstream.shape[0]):
+        for j in range(upstream.shape[1]):
+            gradient = upstream[i, j] * image[i : i + h, j : j + w]
+    return gradient
+
+
+@wrong("01.5", "Do not turn the upstream")
+def gradient_convolved(image, upstream):
+    return signal.convolve2d(image, upstream, mode="valid")
+
+
+@wrong("01.5", "Do not turn the result")
+def gradient_turned(image, upstream):
+    return signal.correlate2d(image, upstream, mode="valid")[::-1, ::-1]
+
+
+@wrong("01.5")
+def gradient_same_size(image, upstream):
+    return signal.correlate2d(image, upstream, mode="same")
+
+
+@wrong("01.5")
+def gradient_of_the_signs(image, upstream):
+    return signal.correlate2d(image, np.sign(upstream), mode="valid")
+
+
+@wrong("01.5")
+def gradient_minus(image, upstream):
+    return -signal.correlate2d(image, upstream, mode="valid")
+
+
+@wrong("01.5")
+def gradient_rounded(image, upstream):
+    return np.rint(signal.correlate2d(image, upstream, mode="valid"))
+
+
+@wrong("01.5")
+def gradient_of_the_first_row(image, upstream):
+    return signal.correlate2d(
+        image[: image.shape[0] - upstream.shape[0] + 1], upstream[:1], "valid"
+    )
+
+
+# 01.6 ---------------------------------------------------------------------------------------------
+
+
+@right("01.6")
+def products_by_prod(height, width, channels, filters, kernel):
+    return math.prod([height - kernel + 1, width - kernel + 1, channels, filters, kernel, kernel])
+
+
+@right("01.6")
+def products_by_places(height, width, channels, filters, kernel):
+    places = sum(1 for i in range(height) for j in range(width)
+                 if i + kernel <= height and j + kernel <= width)  # fmt: skip
+    return places * filters * (kernel**2 * channels)
+
+
+@right("01.6")
+def products_in_numpy(height, width, channels, filters, kernel):
+    return int(np.prod(np.array([height - kernel + 1, width - kernel + 1, channels, filters,
+                                 kernel, kernel], dtype=np.int64)))  # fmt: skip
+
+
+@wrong("01.6")
+def in_32_bits(height, width, channels, filters, kernel):
+    n = np.array([height - kernel + 1, width - kernel + 1, channels, filters, kernel, kernel])
+    return int(np.prod(n.astype(np.int32), dtype=np.int32))
+
+
+@wrong("01.6")
+def channels_plus_filters(height, width, channels, filters, kernel):
+    return (height - kernel + 1) * (width - kernel + 1) * kernel * kernel * (channels + filters)
+
+
+@wrong("01.6")
+def depthwise(height, width, channels, filters, kernel):
+    return (height - kernel + 1) * (width - kernel + 1) * (kernel * kernel * channels
+                                                           + channels * filters)  # fmt: skip
+
+
+@wrong("01.6", "reaches through all channels")
+def no_channels(height, width, channels, filters, kernel):
+    return filters * kernel**2 * (height - kernel + 1) * (width - kernel + 1)
+
+
+@wrong("01.6")
+def one_place_more(height, width, channels, filters, kernel):
+    return (height - kernel + 2) * (width - kernel + 2) * channels * filters * kernel**2
+
+
+@wrong("01.6")
+def a_float(height, width, channels, filters, kernel):
+    return float((height - kernel + 1) * (width - kernel + 1) * channels * filters * kernel**2)
+
+
+@wrong("01.6")
+def weights_only(height, width, channels, filters, kernel):
+    return kernel * kernel * channels * filters
+
+
+@wrong("01.6", "wider than high")
+def square_image(height, width, channels, filters, kernel):
+    return (height - kernel + 1) ** 2 * channels * filters * kernel**2
+
+
+@wrong("01.6")
+def three_everywhere(height, width, channels, filters, kernel):
+    return (height - 2) * (width - 2) * channels * filters * 9
+
+
+# 01.7 ---------------------------------------------------------------------------------------------
+
+
+@right("01.7")
+def field_by_products(layers):
+    strides = [1, *itertools.accumulate((s for _, s in layers), lambda a, b: a * b)]
+    return 1 + sum((k - 1) * s for (k, _), s in zip(layers, strides, strict=False))
+
+
+@right("01.7")
+def field_recursively(layers):
+    if not layers:
+        return 1
+    (kernel, stride), *rest = layers
+    return (field_recursively(rest) - 1) * stride + kernel
+
+
+@right("01.7")
+def field_by_first_and_last(layers):
+    first = last = 0
+    for kernel, stride in layers[::-1]:
+        first, last = first * stride, last * stride + kernel - 1
+    return last - first + 1
+
+
+@wrong("01.7")
+def pops_the_layers(layers):
+    seen = 1
+    while layers:
+        kernel, stride = layers.pop()
+        seen = (seen - 1) * stride + kernel
+    return seen
+
+
+@wrong("01.7")
+def the_widest_kernel(layers):
+    return max(kernel for kernel, _ in layers)
+
+
+@wrong("01.7")
+def forwards_with_the_backward_rule(layers):
+    seen = 1
+    for kernel, stride in layers:
+        seen = (seen - 1) * stride + kernel
+    return seen
+
+
+@wrong("01.7")
+def all_strides_everywhere(layers):
+    jump = math.prod(stride for _, stride in layers)
+    return 1 + sum((kernel - 1) * jump for kernel, _ in layers)
+
+
+@wrong("01.7", "Strides multiply")
+def last_stride_only(layers):
+    seen, jump = 1, 1
+    for kernel, stride in layers:
+        seen = seen + (kernel - 1) * jump
+        jump = stride
+    return seen
+
+
+@wrong("01.7")
+def kernels_of_three(layers):
+    seen, jump = 1, 1
+    for _, stride in layers:
+        seen, jump = seen + 2 * jump, jump * stride
+    return seen
+
+
+@wrong("01.7")
+def as_a_numpy_float(layers):
+    seen, jump = 1.0, 1.0
+    for kernel, stride in layers:
+        seen, jump = seen + (kernel - 1) * jump, jump * stride
+    return seen
+
+
+@wrong("01.7")
+def two_layers_only(layers):
+    return field_recursively(layers[:2])
+
+
+# 01.8 ---------------------------------------------------------------------------------------------
+
+
+@right("01.8")
+def by_an_if(flop, moved, flop_per_s, bytes_per_s):
+    if flop * bytes_per_s > moved * flop_per_s:
+        return flop / flop_per_s
+    return moved / bytes_per_s
+
+
+@right("01.8")
+def by_numpy(flop, moved, flop_per_s, bytes_per_s):
+    return np.maximum(flop / flop_per_s, moved / bytes_per_s)
+
+
+@right("01.8")
+def by_sorting(flop, moved, flop_per_s, bytes_per_s):
+    return sorted([moved * bytes_per_s**-1, flop * flop_per_s**-1])[-1]
+
+
+@wrong("01.8", "Do not round")
+def six_digits(flop, moved, flop_per_s, bytes_per_s):
+    return float(f"{max(flop / flop_per_s, moved / bytes_per_s):.6f}")
+
+
+@wrong("01.8", "divide the work by the rate")
+def upside_down(flop, moved, flop_per_s, bytes_per_s):
+    return max(flop_per_s / flop, bytes_per_s / moved)
+
+
+@wrong("01.8")
+def one_upside_down(flop, moved, flop_per_s, bytes_per_s):
+    return max(flop / flop_per_s, bytes_per_s / moved)
+
+
+@wrong("01.8")
+def the_mean(flop, moved, flop_per_s, bytes_per_s):
+    return (flop / flop_per_s + moved / bytes_per_s) / 2
+
+
+@wrong("01.8")
+def in_milliseconds(flop, moved, flop_per_s, bytes_per_s):
+    return 1000 * max(flop / flop_per_s, moved / bytes_per_s)
+
+
+@wrong("01.8", "the longer one decides")
+def one_after_the_other(flop, moved, flop_per_s, bytes_per_s):
+    return sum([flop / flop_per_s, moved / bytes_per_s])
+
+
+@wrong("01.8")
+def at_least_a_microsecond(flop, moved, flop_per_s, bytes_per_s):
+    return max(flop / flop_per_s, moved / bytes_per_s, 1e-6)
+
+
+@wrong("01.8", "The longer of both times decides")
+def by_intensity(flop, moved, flop_per_s, bytes_per_s):
+    return flop / max(flop_per_s, flop / moved * bytes_per_s)
+
+
+@wrong("01.8")
+def bits(flop, moved, flop_per_s, bytes_per_s):
+    return max(flop / flop_per_s, 8 * moved / bytes_per_s)
+
+
+# 02.1 ---------------------------------------------------------------------------------------------
+
+
+@right("02.1")
+def by_log_sum_exp(logits):
+    return np.exp(logits - special.logsumexp(logits, axis=1, keepdims=True))
+
+
+@right("02.1")
+def by_special(logits):
+    return special.softmax(logits, axis=-1)
+
+
+@right("02.1")
+def by_columns(logits):
+    shifted = (logits.T - np.amax(logits, axis=1)).T
+    e = np.e**shifted
+    return e / e.sum(1)[:, None]
+
+
+def _shifted(logits, by):
+    e = np.exp(logits - by)
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+@wrong("02.1", "Above a mean")
+def minus_the_mean(logits):
+    return _shifted(logits, logits.mean(axis=-1, keepdims=True))
+
+
+@wrong("02.1", "Above a mean")
+def minus_the_median(logits):
+    return _shifted(logits, np.median(logits, axis=-1, keepdims=True))
+
+
+@wrong("02.1", "first logit")
+def minus_the_first(logits):
+    return _shifted(logits, logits[:, [0]])
+
+
+@wrong("02.1")
+def minus_the_last(logits):
+    return _shifted(logits, logits[:, -1:])
+
+
+@wrong("02.1", "1000 is one example")
+def minus_1000(logits):
+    return _shifted(logits, 1000.0)
+
+
+@wrong("02.1")
+def in_long_double(logits):
+    return _shifted(logits.astype(np.longdouble), 0).astype(float)
+
+
+@wrong("02.1")
+def nan_to_zero(logits):
+    return np.nan_to_num(_shifted(logits, 0.0))
+
+
+@wrong("02.1")
+def scaled_down(logits):
+    return _shifted(logits / np.abs(logits).max(), 0.0)
+
+
+@wrong("02.1")
+def sigmoids(logits):
+    return special.expit(logits)
+
+
+@wrong("02.1")
+def base_two(logits):
+    e = 2.0 ** (logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@wrong("02.1")
+def our_softmax(logits):
+    return core.softmax(logits)
+
+
+# 02.2 ---------------------------------------------------------------------------------------------
+
+
+@right("02.2")
+def by_copy_and_subtract(targets, logits):
+    gradient = special.softmax(logits, axis=-1)
+    gradient[np.arange(len(targets)), targets.argmax(axis=1)] -= 1
+    return gradient / targets.shape[0]
+
+
+@right("02.2")
+def by_two_fractions(targets, logits):
+    n = logits.shape[0]
+    return core.softmax(logits) / n - targets / n
+
+
+@right("02.2")
+def by_the_chain_rule(targets, logits):
+    rows = []
+    for y, z in zip(targets, logits, strict=True):
+        p = core.softmax(z[None])[0]
+        jacobian = np.diag(p) - np.outer(p, p)
+        safe = np.where(y > 0, 1.0, 0.0)
+        rows.append(jacobian @ (-safe / np.maximum(p, 1e-300)) if p[y.argmax()] > 1e-200 else p - y)
+    return np.array(rows) / len(targets)
+
+
+@wrong("02.2", "divide by rows only")
+def mean_of_everything(targets, logits):
+    return (core.softmax(logits) - targets) / logits.size
+
+
+@wrong("02.2")
+def mean_and_half(targets, logits):
+    return (core.softmax(logits) - targets) / (2 * len(targets))
+
+
+@wrong("02.2")
+def only_the_target(targets, logits):
+    return targets * (core.softmax(logits) - targets) / len(targets)
+
+
+@wrong("02.2")
+def averaged_rows(targets, logits):
+    return (core.softmax(logits) - targets).mean(axis=0)
+
+
+@wrong("02.2")
+def the_loss_itself(targets, logits):
+    return -(targets * np.log(core.softmax(logits))).sum() / len(targets)
+
+
+@wrong("02.2", "divide by the number of rows")
+def sum_of_rows(targets, logits):
+    return core.softmax(logits) - targets
+
+
+@wrong("02.2")
+def in_place_gradient(targets, logits):
+    logits -= logits.max(axis=1, keepdims=True)
+    return (core.softmax(logits) - targets) / len(targets)
+
+
+@wrong("02.2")
+def naive_softmax(targets, logits):
+    e = np.exp(logits)
+    return (e / e.sum(axis=1, keepdims=True) - targets) / len(targets)
+
+
+# 02.3 ---------------------------------------------------------------------------------------------
+
+
+@right("02.3")
+def two_statements(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    new = velocity * momentum
+    new = new - gradient * rate
+    return np.add(parameters, new), new
+
+
+@right("02.3")
+def on_a_copy(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    velocity = velocity.copy()
+    velocity *= momentum
+    velocity -= rate * gradient
+    return parameters + velocity, velocity
+
+
+@right("02.3")
+def in_closed_form(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    v = -(rate * gradient - momentum * velocity)
+    return (parameters + v, v)
+
+
+@wrong("02.3", "not 0.9")
+def always_nine_tenths(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    v = 0.9 * velocity - rate * gradient
+    return parameters + v, v
+
+
+@wrong("02.3")
+def momentum_or(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    v = (momentum or 0.9) * velocity - (rate or 0.01) * gradient
+    return parameters + v, v
+
+
+@wrong("02.3")
+def loops_over_the_length(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    v = np.zeros(len(parameters))
+    for i in range(len(parameters)):
+        v[i] = momentum * velocity[i] - rate * gradient[i]
+    return parameters + v, v
+
+
+@wrong("02.3")
+def another_default(parameters, gradient, velocity, *, rate=0.1, momentum=0.9):
+    v = momentum * velocity - rate * gradient
+    return parameters + v, v
+
+
+@wrong("02.3")
+def another_default_momentum(parameters, gradient, velocity, *, rate=0.01, momentum=0.0):
+    v = momentum * velocity - rate * gradient
+    return parameters + v, v
+
+
+@wrong("02.3", "PyTorch")
+def as_pytorch_does(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    v = momentum * velocity + gradient
+    return parameters - rate * v, v
+
+
+@wrong("02.3")
+def changes_the_velocity(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    velocity *= momentum
+    velocity -= rate * gradient
+    return parameters + velocity, velocity
+
+
+@wrong("02.3")
+def one_array(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    return parameters + momentum * velocity - rate * gradient
+
+
+@wrong("02.3", "Make the new velocity first")
+def moves_first(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+    parameters = parameters + velocity
+    velocity = momentum * velocity - rate * gradient
+    return parameters, velocity
+
+
+# 02.4 ---------------------------------------------------------------------------------------------
+
+
+def _adam(p, g, m, v, t, rate, *, eps=1e-8, b1=0.9, b2=0.999):
+    m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+    return p - rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps), m, v
+
+
+@right("02.4")
+def adam_by_a_helper(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    return _adam(parameters, gradient, mean, mean_square, step, rate)
+
+
+@right("02.4")
+def adam_with_np_power(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    m = np.multiply(0.9, mean) + np.multiply(1 - 0.9, gradient)
+    v = np.multiply(0.999, mean_square) + np.multiply(1 - 0.999, np.square(gradient))
+    m_hat = m / (1 - np.power(0.9, step))
+    v_hat = v / (1 - np.power(0.999, step))
+    return parameters - rate * m_hat / (v_hat**0.5 + 1e-8), m, v
+
+
+@right("02.4")
+def adam_on_lists(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    flat = [_adam(*each, step, rate) for each in zip(
+        parameters.flat, gradient.flat, mean.flat, mean_square.flat, strict=True)]  # fmt: skip
+    return tuple(np.array(each).reshape(parameters.shape) for each in zip(*flat, strict=True))
+
+
+@wrong("02.4", "before their corrections")
+def corrected_means(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    p, m, v = _adam(parameters, gradient, mean, mean_square, step, rate)
+    return p, m / (1 - 0.9**step), v / (1 - 0.999**step)
+
+
+@wrong("02.4", "parameters first")
+def means_first(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    p, m, v = _adam(parameters, gradient, mean, mean_square, step, rate)
+    return m, v, p
+
+
+@wrong("02.4")
+def parameters_last_but_one(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    p, m, v = _adam(parameters, gradient, mean, mean_square, step, rate)
+    return p, v, m
+
+
+@wrong("02.4")
+def a_larger_epsilon(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    return _adam(parameters, gradient, mean, mean_square, step, rate, eps=1e-7)
+
+
+@wrong("02.4")
+def beta_of_99(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    return _adam(parameters, gradient, mean, mean_square, step, rate, b2=0.99)
+
+
+@wrong("02.4")
+def default_rate_of_01(parameters, gradient, mean, mean_square, *, step, rate=0.01):
+    return _adam(parameters, gradient, mean, mean_square, step, rate)
+
+
+@wrong("02.4")
+def step_is_ignored(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    return _adam(parameters, gradient, mean, mean_square, 1, rate)
+
+
+@wrong("02.4")
+def weight_decay(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    p, m, v = _adam(parameters, gradient, mean, mean_square, step, rate)
+    return p - 0.01 * rate * parameters, m, v
+
+
+@wrong("02.4")
+def adam_for_vectors(parameters, gradient, mean, mean_square, *, step, rate=0.001):
+    p, m, v = (np.zeros(len(parameters)) for _ in range(3))
+    for i in range(len(parameters)):
+        p[i], m[i], v[i] = _adam(parameters[i], gradient[i], mean[i], mean_square[i], step, rate)
+    return p, m, v
+
+
+# 02.5 ---------------------------------------------------------------------------------------------
+
+
+@right("02.5")
+def by_einsum_slope(columns, targets, weights):
+    return np.einsum("rf,r->f", columns, columns @ weights - targets) * 2 / columns.shape[0]
+
+
+@right("02.5")
+def by_mean(columns, targets, weights):
+    errors = np.dot(columns, weights) - targets
+    return (2 * errors[:, None] * columns).mean(axis=0)
+
+
+@right("02.5")
+def by_the_normal_matrix(columns, targets, weights):
+    n = targets.size
+    return (2 / n) * (columns.T @ columns @ weights - columns.T @ targets)
+
+
+@wrong("02.5", "2 down")
+def half_of_it(columns, targets, weights):
+    return columns.T @ (columns @ weights - targets) / len(columns)
+
+
+@wrong("02.5")
+def divided_by_features(columns, targets, weights):
+    return 2 * columns.T @ (columns @ weights - targets) / len(weights)
+
+
+@wrong("02.5")
+def mean_error(columns, targets, weights):
+    return np.full(len(weights), 2 * (columns @ weights - targets).mean())
+
+
+@wrong("02.5")
+def the_sign_of_the_error(columns, targets, weights):
+    return columns.T @ np.sign(columns @ weights - targets) / len(targets)
+
+
+@wrong("02.5")
+def one_number(columns, targets, weights):
+    return float((2 * columns.T @ (columns @ weights - targets) / len(targets)).sum())
+
+
+@wrong("02.5")
+def no_transpose(columns, targets, weights):
+    return 2 * columns @ (columns @ weights - targets) / len(targets)
+
+
+@wrong("02.5", "printed formula")
+def as_printed(columns, targets, weights):
+    return (targets - columns @ weights) @ columns / len(targets)
+
+
+@wrong("02.5")
+def with_a_penalty(columns, targets, weights):
+    return 2 * columns.T @ (columns @ weights - targets) / len(targets) + 1e-3 * weights
+
+
+# 03.1 ---------------------------------------------------------------------------------------------
+
+
+@right("03.1")
+def by_ratio(confusion, digit):
+    def share(part, whole):
+        return float(part) / float(whole) if whole != 0 else 0.0
+
+    tp = confusion[digit][digit]
+    p = share(tp, np.sum(confusion[:, digit]))
+    r = share(tp, np.sum(confusion[digit, :]))
+    return p, r, share(2 * p * r, p + r)
+
+
+@right("03.1")
+def by_true_and_false(confusion, digit):
+    tp = int(confusion[digit, digit])
+    fp = int(confusion[:, digit].sum()) - tp
+    fn = int(confusion[digit].sum()) - tp
+    p = tp / (tp + fp) if tp + fp else 0.0
+    r = tp / (tp + fn) if tp + fn else 0.0
+    return p, r, 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+
+
+@right("03.1")
+def by_nan(confusion, digit):
+    with np.errstate(all="ignore"):
+        tp = confusion[digit, digit]
+        p, r = tp / confusion[:, digit].sum(), tp / confusion[digit].sum()
+        p, r = np.nan_to_num(p), np.nan_to_num(r)
+        return p, r, np.nan_to_num(2 * p * r / (p + r))
+
+
+@wrong("03.1", "its row")
+def swapped(confusion, digit):
+    tp = confusion[digit, digit]
+    p = tp / confusion[digit].sum() if confusion[digit].sum() else 0.0
+    r = tp / confusion[:, digit].sum() if confusion[:, digit].sum() else 0.0
+    return p, r, 2 * p * r / (p + r) if p + r else 0.0
+
+
+@wrong("03.1")
+def in_percent(confusion, digit):
+    return tuple(100 * value for value in by_ratio(confusion, digit))
+
+
+@wrong("03.1")
+def geometric(confusion, digit):
+    p, r, _ = by_ratio(confusion, digit)
+    return p, r, math.sqrt(p * r)
+
+
+@wrong("03.1")
+def one_where_nothing(confusion, digit):
+    p, r, f = by_ratio(confusion, digit)
+    return (p if confusion[:, digit].sum() else 1.0), r, f
+
+
+@wrong("03.1")
+def always_one(confusion, digit):
+    return by_ratio(confusion, 1)
+
+
+@wrong("03.1")
+def divides_by_zero(confusion, digit):
+    tp = int(confusion[digit, digit])
+    p, r = tp / int(confusion[:, digit].sum()), tp / int(confusion[digit].sum())
+    return p, r, 2 * p * r / (p + r)
+
+
+@wrong("03.1")
+def without_the_diagonal(confusion, digit):
+    tp = confusion[digit, digit]
+    fp, fn = confusion[:, digit].sum() - tp, confusion[digit].sum() - tp
+    return float(tp / max(fp, 1)), float(tp / max(fn, 1)), 0.0
+
+
+@wrong("03.1")
+def two_numbers(confusion, digit):
+    return by_ratio(confusion, digit)[:2]
+
+
+# 03.2 ---------------------------------------------------------------------------------------------
+
+
+@right("03.2")
+def in_counts(right, total):
+    z = metrics.Z_95
+    middle = (right + z * z / 2) / (total + z * z)
+    half = z / (total + z * z) * math.sqrt(right * (total - right) / total + z * z / 4)
+    return middle - half, middle + half
+
+
+@right("03.2")
+def as_roots(right, total):
+    z, p, n = metrics.Z_95, right / total, total
+    a, b, c = 1 + z * z / n, -(2 * p + z * z / n), p * p
+    d = math.sqrt(max(b * b - 4 * a * c, 0))
+    return (-b - d) / (2 * a), (-b + d) / (2 * a)
+
+
+@right("03.2")
+def clipped(right, total):
+    low, high = in_counts(right, total)
+    return max(0.0, low), min(1.0, high)
+
+
+def _wilson(right, total, *, z=metrics.Z_95, term=1.0, shift=1.0, weight=1.0):
+    p, n = right / total, total
+    half = z * math.sqrt(p * (1 - p) / n + term * z * z / (4 * n * n))
+    middle, by = p + shift * z * z / (2 * n), 1 + weight * z * z / n
+    return (middle - half) / by, (middle + half) / by
+
+
+@wrong("03.2", "missing under the root")
+def no_second_term(right, total):
+    return _wilson(right, total, term=0.0)
+
+
+@wrong("03.2", "towards one half")
+def no_shift(right, total):
+    return _wilson(right, total, shift=0.0)
+
+
+@wrong("03.2")
+def z_of_90(right, total):
+    return _wilson(right, total, z=1.6449)
+
+
+@wrong("03.2")
+def z_of_two(right, total):
+    return _wilson(right, total, z=2.0)
+
+
+@wrong("03.2")
+def z_squared_over_n(right, total):
+    return _wilson(right, total, shift=2.0)
+
+
+@wrong("03.2")
+def upper_first(right, total):
+    return _wilson(right, total)[::-1]
+
+
+@wrong("03.2")
+def wald_clipped(right, total):
+    p = right / total
+    half = metrics.Z_95 * math.sqrt(p * (1 - p) / total)
+    return max(0.0, p - half), min(1.0, p + half)
+
+
+@wrong("03.2")
+def middle_and_half(right, total):
+    low, high = _wilson(right, total)
+    return (low + high) / 2, (high - low) / 2
+
+
+@wrong("03.2")
+def three_digits(right, total):
+    low, high = _wilson(right, total)
+    return round(low, 4), round(high, 4)
+
+
+# 03.3 ---------------------------------------------------------------------------------------------
+
+
+@right("03.3")
+def shift_by_rolling(images, down, right):
+    _, height, width = images.shape
+    if abs(down) >= height or abs(right) >= width:
+        return np.zeros_like(images)
+    moved = np.roll(images, (down, right), axis=(1, 2))
+    if down > 0:
+        moved[:, :down] = 0
+    if down < 0:
+        moved[:, down:] = 0
+    if right > 0:
+        moved[:, :, :right] = 0
+    if right < 0:
+        moved[:, :, right:] = 0
+    return moved
+
+
+@right("03.3")
+def shift_by_indices(images, down, right):
+    _, height, width = images.shape
+    rows, columns = np.arange(height) - down, np.arange(width) - right
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    moved = images[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
+    return np.where(inside, moved, 0).astype(images.dtype)
+
+
+@right("03.3")
+def shift_axis_by_axis(images, down, right):
+    def along(array, by, axis):
+        array = np.moveaxis(array, axis, 0)
+        out = np.zeros_like(array)
+        n = len(array)
+        for i in range(n):
+            if 0 <= i - by < n:
+                out[i] = array[i - by]
+        return np.moveaxis(out, 0, axis)
+
+    return along(along(images, down, 1), right, 2)
+
+
+@wrong("03.3", "any number type")
+def shift_in_uint8(images, down, right):
+    moved = np.zeros(images.shape, np.uint8)
+    moved[...] = shift_by_indices(images, down, right)
+    return moved
+
+
+@wrong("03.3", "[:-0] is empty")
+def shift_with_minus(images, down, right):
+    moved = np.zeros_like(images)
+    moved[:, down:, :] = images[:, :-down, :]
+    return moved
+
+
+@wrong("03.3")
+def shift_in_floats(images, down, right):
+    moved = np.zeros(images.shape)
+    moved[...] = shift_by_indices(images, down, right)
+    return moved
+
+
+@wrong("03.3", "brings back on one side")
+def shift_wrapped(images, down, right):
+    return np.roll(np.roll(images, down, axis=1), right, axis=2)
+
+
+@wrong("03.3")
+def shift_repeating_the_edge(images, down, right):
+    _, height, width = images.shape
+    rows = (np.arange(height) - down).clip(0, height - 1)
+    columns = (np.arange(width) - right).clip(0, width - 1)
+    return images[:, rows][:, :, columns]
+
+
+@wrong("03.3")
+def shift_down_only(images, down, right):
+    return shift_by_indices(images, down, 0)
+
+
+@wrong("03.3")
+def shift_batch_and_height(images, down, right):
+    return np.moveaxis(shift_by_indices(np.moveaxis(images, 0, 2), down, right), 2, 0)
+
+
+@wrong("03.3")
+def shift_first_image_only(images, down, right):
+    return shift_by_indices(images[:1], down, right)
+
+
+@wrong("03.3")
+def shift_with_white(images, down, right):
+    moved = shift_by_indices(images.astype(float) + 1, down, right)
+    return np.where(moved == 0, 255, moved - 1).astype(images.dtype)
+
+
+# 03.4 ---------------------------------------------------------------------------------------------
+
+
+def _taken(model, loss_function, images, labels, variables, training=True):
+    with tf.GradientTape() as tape:
+        loss = loss_function(labels, model(images, training=training))
+    return loss, tape.gradient(loss, variables)
+
+
+@right("03.4")
+def step_by_weights(model, optimizer, loss_function, images, labels):
+    loss, gradients = _taken(model, loss_function, images, labels, model.trainable_weights)
+    optimizer.apply(gradients, model.trainable_weights)
+    return loss
+
+
+@right("03.4")
+def step_watching(model, optimizer, loss_function, images, labels):
+    variables = list(model.trainable_variables)
+    with tf.GradientTape(watch_accessed_variables=True) as tape:
+        predictions = model(tf.convert_to_tensor(images), training=True)
+        value = loss_function(tf.convert_to_tensor(labels), predictions)
+    optimizer.apply_gradients(list(zip(tape.gradient(value, variables), variables, strict=True)))
+    return tf.identity(value)
+
+
+@right("03.4")
+def step_as_a_float(model, optimizer, loss_function, images, labels):
+    loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return float(loss)
+
+
+@wrong("03.4", "the first one only")
+def step_first_variable(model, optimizer, loss_function, images, labels):
+    variables = [model.trainable_variables[0]]
+    loss, gradients = _taken(model, loss_function, images, labels, variables)
+    optimizer.apply(gradients, variables)
+    return loss
+
+
+@wrong("03.4", "not of the last one only")
+def step_last_layer(model, optimizer, loss_function, images, labels):
+    variables = model.layers[-1].trainable_variables
+    loss, gradients = _taken(model, loss_function, images, labels, variables)
+    optimizer.apply(gradients, variables)
+    return loss
+
+
+@wrong("03.4", "Biases are trained")
+def step_no_biases(model, optimizer, loss_function, images, labels):
+    variables = [v for v in model.trainable_variables if "bias" not in v.name]
+    loss, gradients = _taken(model, loss_function, images, labels, variables)
+    optimizer.apply(gradients, variables)
+    return loss
+
+
+@wrong("03.4", "frozen layer")
+def step_frozen_too(model, optimizer, loss_function, images, labels):
+    for layer in model.layers:
+        layer.trainable = True
+    loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss
+
+
+@wrong("03.4", "Leave the rule")
+def step_by_hand(model, optimizer, loss_function, images, labels):
+    loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        variable.assign_sub(0.5 * gradient)
+    return loss
+
+
+@wrong("03.4", "Use the optimizer that came in", "Leave the rule")
+def step_fresh_adam(model, optimizer, loss_function, images, labels):
+    loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    fresh = optimizer.__class__.from_config(optimizer.get_config())
+    fresh.apply(gradients, model.trainable_variables)
+    return loss
+
+
+@wrong("03.4", "return line missing")
+def step_without_return(model, optimizer, loss_function, images, labels):
+    _loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+
+
+@wrong("03.4")
+def step_climbing(model, optimizer, loss_function, images, labels):
+    loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    optimizer.apply([-g for g in gradients], model.trainable_variables)
+    return loss
+
+
+@wrong("03.4")
+def step_twice(model, optimizer, loss_function, images, labels):
+    loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss
+
+
+@wrong("03.4")
+def step_returns_outputs(model, optimizer, loss_function, images, labels):
+    _loss, gradients = _taken(model, loss_function, images, labels, model.trainable_variables)
+    optimizer.apply(gradients, model.trainable_variables)
+    return model(images)
+
+
+@wrong("03.4", "training=True")
+def step_in_use(model, optimizer, loss_function, images, labels):
+    variables = model.trainable_variables
+    loss, gradients = _taken(model, loss_function, images, labels, variables, training=None)
+    optimizer.apply(gradients, variables)
+    return loss
+
+
+# 03.5 ---------------------------------------------------------------------------------------------
+
+
+class _Stop(keras.callbacks.Callback):
+    def __init__(self, patience=2):
+        super().__init__()
+        self.patience, self.best, self.waited, self.weights = patience, float("inf"), 0, None
+
+    def better(self, logs):
+        return logs["val_loss"] < self.best
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.better(logs):
+            self.best, self.waited, self.weights = logs["val_loss"], 0, self.model.get_weights()
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self.weights)
+
+
+@right("03.5")
+class StopPlainly(_Stop):
+    pass
+
+
+@right("03.5")
+class StopWithHistory(_Stop):
+    def on_train_begin(self, logs=None):
+        self.losses = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = math.inf if math.isnan(logs["val_loss"]) else logs["val_loss"]
+        self.losses.append(loss)
+        best = int(np.argmin(self.losses))
+        if best == epoch:
+            self.weights = [w.copy() for w in self.model.get_weights()]
+        self.model.stop_training = epoch - best >= self.patience
+
+
+@right("03.5")
+class StopRestoringAtOnce(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self.model.stop_training:
+            self.model.set_weights(self.weights)
+
+
+@wrong("03.5", "As good is no new best")
+class StopOnTies(_Stop):
+    def better(self, logs):
+        return logs["val_loss"] <= self.best
+
+
+@wrong("03.5", "by however little")
+class StopWithAMargin(_Stop):
+    def better(self, logs):
+        return logs["val_loss"] < self.best - 0.01
+
+
+@wrong("03.5", "put the best weights back at the end only")
+class StopPuttingBack(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self.waited:
+            self.model.set_weights(self.weights)
+
+
+@wrong("03.5", "nan is no new best")
+class StopOnNan(_Stop):
+    def better(self, logs):
+        return self.weights is None or not logs["val_loss"] >= self.best
+
+
+@wrong("03.5", "a copy, from get_weights()")
+class StopWithoutACopy(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        self.weights = self.model.weights
+
+    def on_train_end(self, logs=None):
+        for variable, kept in zip(self.model.weights, self.weights, strict=True):
+            variable.assign(kept)
+
+
+@wrong("03.5", "val_loss")
+class StopByTrainingLoss(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, {"val_loss": logs["loss"]})
+
+
+@wrong("03.5", "Keras looks at")
+class StopItself(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        if self.better(logs):
+            self.best, self.waited, self.weights = logs["val_loss"], 0, self.model.get_weights()
+        else:
+            self.waited += 1
+        self.stop_training = self.waited >= self.patience
+
+
+@wrong("03.5")
+class StopForTheLargest(_Stop):
+    def __init__(self, patience=2):
+        super().__init__(patience)
+        self.best = -float("inf")
+
+    def better(self, logs):
+        return logs["val_loss"] > self.best
+
+
+@wrong("03.5")
+class StopWithPatienceTwo(_Stop):
+    def __init__(self, patience=2):
+        super().__init__(2)
+
+
+@wrong("03.5")
+class StopKeepingTheFirst(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        first = self.weights
+        super().on_epoch_end(epoch, logs)
+        self.weights = first or self.weights
+
+
+@wrong("03.5")
+class StopForgettingNothingKept(_Stop):
+    def __init__(self, patience=2):
+        self.patience = patience
