@@ -22,8 +22,8 @@ run: setup ## the main job: the course, executed in the quick preset, with a rep
 lab: setup ## JupyterLab on the course
 	@$(BIN)/datahall lab
 
-test: setup ## everything CI runs; a table of minutes by layer at the end
-	@$(BIN)/python tools/test.py
+test: setup ## everything CI runs, a table of minutes at the end; NB=06: what concerns that notebook
+	@$(BIN)/python tools/test.py $(if $(NB),--notebooks $(NB))
 
 test-long: setup ## the slow proofs: fresh clones, kill moments, other presets
 	@$(BIN)/python tools/test.py long

@@ -1,9 +1,10 @@
 """Run the tests layer by layer and print a table of minutes: `python tools/test.py [LAYER …]`.
 
-Without a layer, all of `make test`; `long` is `make test-long`. Every layer runs even where an
-earlier one failed. Exit codes: 0 all passed, 1 something failed, 2 no such layer, 130 interrupted.
-The last line is `N passed, N failed, N skipped`, summed over the layers. A layer slower than its
-ceiling is reported, and does not fail: ceilings are for two quiet cores.
+Without a layer, all of `make test`; `long` is `make test-long`; `--notebooks 06` is what concerns
+these notebooks. Every layer runs even where an earlier one failed. Exit codes: 0 all passed, 1
+something failed, 2 no such layer or notebook, 130 interrupted. The last line is `N passed, N
+failed, N skipped`, summed over the layers. A layer slower than its ceiling is reported, and does
+not fail: ceilings are for two quiet cores. The table ends with what sixty notebooks would take.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import xml.etree.ElementTree as Xml
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from layers import LONG, TEST, Layer
+import layers
+from layers import Layer
 
 from datahall import guard
+from datahall.course.exits import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "tests"
 BIN = Path(sys.executable).parent
+WHOLE = 60  # notebooks of the whole course: lectures, solutions and labs
+GOALS = {"make test": (0.0, 40.0), ".ci/run": (6.0, 60.0)}  # set-up before it, most in all; minutes
 ROW = "{:<12}{:>8}{:>8}{:>9}{:>9}{:>9}{:>9}"
 
 
@@ -108,21 +113,28 @@ def count(tree: Xml.ElementTree[Xml.Element], result: Result) -> None:
             result.passed += 1
 
 
-def summary(results: list[Result]) -> str:
-    """Return the table of minutes, the skips and the closing line."""
+def summary(results: list[Result], notebooks: int) -> str:
+    """Return the table of minutes, what sixty notebooks would take, the skips, the closing line.
+
+    Args:
+        results: What the layers did.
+        notebooks: How many there are now.
+    """
     lines = [
         "",
         ROW.format("layer", "passed", "failed", "skipped", "CPU min", "minutes", "ceiling"),
     ]
     for done in results:
-        minutes, ceiling = done.seconds / 60, done.layer.ceiling_min
+        minutes, ceiling = done.seconds / 60, done.layer.ceiling_min(notebooks)
         slow = "  over its ceiling" if minutes > ceiling else ""
         counts = (done.passed, done.failed, done.skipped)
         times = (f"{done.cpu_seconds / 60:.2f}", f"{minutes:.2f}", f"{ceiling:.1f}")
         lines.append(ROW.format(done.layer.name, *counts, *times) + slow)
     total = [sum(getattr(d, name) for d in results) / 60 for name in ("cpu_seconds", "seconds")]
-    ceilings = sum(done.layer.ceiling_min for done in results)
+    ceilings = sum(done.layer.ceiling_min(notebooks) for done in results)
     lines.append(ROW.format("all", "", "", "", *(f"{t:.2f}" for t in total), f"{ceilings:.1f}"))
+    if any(done.layer.grows for done in results):
+        lines += ["", *extrapolation(results, notebooks)]
     reasons = [reason for done in results for reason in done.reasons]
     lines += ["", *(f"skipped: {reason}" for reason in reasons)] if reasons else [""]
     lines.append(
@@ -132,22 +144,58 @@ def summary(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
-def main(names: list[str]) -> int:
-    """Run the layers named, or all of them; return the exit code."""
-    known = {layer.name: layer for layer in (*TEST, *LONG)}
-    unknown = [name for name in names if name not in known]
+def extrapolation(results: list[Result], notebooks: int) -> list[str]:
+    """Return what sixty notebooks would take: layers that grow in proportion, the others as now."""
+    fixed = sum(done.seconds for done in results if not done.layer.grows) / 60
+    each = sum(done.seconds for done in results if done.layer.grows) / 60 / notebooks
+    lines = [f"{notebooks} notebooks now: {fixed:.2f} minutes fixed, {each:.3f} a notebook"]
+    missing = [layer.name for layer in layers.TEST if layer not in [d.layer for d in results]]
+    if missing:
+        return [*lines, f"with {WHOLE}: {fixed + each * WHOLE:.1f}, without {', '.join(missing)}"]
+    for name, (before, most) in GOALS.items():
+        minutes = before + fixed + each * WHOLE
+        verdict = "met" if minutes <= most else "missed"
+        added = f", {before:.0f} for the set-up included" if before else ""
+        lines.append(f"with {WHOLE}: {name} {minutes:.1f}{added}; at most {most:.0f}: {verdict}")
+    return lines
+
+
+def chosen(arguments: list[str]) -> tuple[Layer, ...]:
+    """Return the layers that the command line names.
+
+    Raises:
+        InputError: There is no such layer or notebook.
+    """
+    if "--notebooks" in arguments:
+        place = arguments.index("--notebooks")
+        if place or len(arguments) == 1:
+            raise InputError("--notebooks stands alone, with the notebooks' names behind it.")
+        return layers.for_notebooks(arguments[1:])
+    known = {layer.name: layer for layer in (*layers.TEST, *layers.LONG)}
+    unknown = [name for name in arguments if name not in known]
     if unknown:
-        print(f"No layer is called {unknown[0]!r}. One of {', '.join(known)} was expected.")
+        raise InputError(
+            f"No layer is called {unknown[0]!r}. One of {', '.join(known)} was expected."
+        )
+    return tuple(known[name] for name in arguments) or layers.TEST
+
+
+def main(arguments: list[str]) -> int:
+    """Run the layers named, or all of them; return the exit code."""
+    try:
+        wanted = chosen(arguments)
+    except InputError as error:
+        print(error)
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="datahall-test-", ignore_cleanup_errors=True) as home:
         variables = environment(Path(home))
         try:
-            results = [run(layer, variables) for layer in [known[n] for n in names] or TEST]
+            results = [run(layer, variables) for layer in wanted]
         except KeyboardInterrupt:
             print("\ninterrupted")
             return 130
-    print(summary(results))
+    print(summary(results, layers.notebooks()))
     return 1 if any(done.failed for done in results) else 0
 
 

@@ -1,8 +1,8 @@
 """Every notebook runs with parameters that are not its own: nothing in it is wired to the defaults.
 
 Lectures run with their `smoke` parameters and another seed (solutions too, where they take one),
-labs as a learner first opens them: unsolved. One run of the course's runner executes them all, two
-at a time.
+labs as a learner first opens them: unsolved. One run of the course's runner executes those whose
+tests were chosen, two at a time; each notebook has its own time limit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ FOLDERS = ("notebooks", "solutions", "labs")
 COURSE = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.ipynb"))]
 LABS = [path for path in COURSE if path.parent.name == "labs"]
 OTHER_SEED = 20_261
+CEILING_S = 300  # one notebook, on a busy machine
+WAITS = pytest.mark.timeout(CEILING_S * len(COURSE))  # whichever test is first waits for all
 
 
 def takes_seed(path: Path) -> bool:
@@ -31,13 +33,23 @@ def takes_seed(path: Path) -> bool:
     return "seed" in {parameter.name for parameter in parameters.inspect(sources.read(path))}
 
 
+def chosen(items: list[pytest.Item]) -> list[Path]:
+    """Return the notebooks whose tests were chosen; all, if none was (`-k writes_nothing`)."""
+    specs = [getattr(item, "callspec", None) for item in items if item.path == Path(__file__)]
+    asked = {spec.params["path"] for spec in specs if spec is not None and "path" in spec.params}
+    return [path for path in COURSE if path in asked] or COURSE
+
+
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[NotebookRun, Path]]:
+def executed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[NotebookRun, Path]]:
     """Each notebook's run and the folder of its results, by file name."""
     found: dict[str, tuple[NotebookRun, Path]] = {}
+    paths = chosen(request.session.items)
     for group, values in (
-        ([path for path in COURSE if takes_seed(path)], {"seed": OTHER_SEED}),
-        ([path for path in COURSE if not takes_seed(path)], {}),
+        ([path for path in paths if takes_seed(path)], {"seed": OTHER_SEED}),
+        ([path for path in paths if not takes_seed(path)], {}),
     ):
         if group:
             results = runner.run(
@@ -45,6 +57,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Notebo
                 preset="smoke",
                 parameters=values,
                 jobs=2,
+                timeout_s=CEILING_S,
                 keep_going=True,
                 output_dir=tmp_path_factory.mktemp("executed"),
             )
@@ -52,7 +65,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Notebo
     return found
 
 
-@pytest.mark.timeout(900)  # the first of them waits for the run of all
+@WAITS
 @pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
 def test_every_notebook_runs_with_other_parameters(path: Path, executed) -> None:
     run, _ = executed[path.name]
@@ -60,6 +73,7 @@ def test_every_notebook_runs_with_other_parameters(path: Path, executed) -> None
     assert run.failure is None
 
 
+@WAITS
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_an_unsolved_lab_says_of_each_exercise_that_it_is_not_attempted(
     path: Path, executed
@@ -80,6 +94,7 @@ def test_every_lecture_takes_a_seed() -> None:
     assert without in ([], ["00_start_here"])
 
 
+@WAITS
 def test_running_writes_nothing_beside_the_notebooks(executed) -> None:
     for folder in FOLDERS:
         names = {path.name for path in (ROOT / folder).glob("*") if path.is_file()}
