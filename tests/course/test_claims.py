@@ -121,7 +121,8 @@ def test_a_record_holds_what_its_runs_carried() -> None:
 
 def changed(run: Results, **fields: Any) -> Results:
     """Return a run with other fields; those of the notebook's run too."""
-    inner = {key: fields.pop(key) for key in ("preset", "code_sha256_of_notebook") if key in fields}
+    of_book = ("preset", "cached", "code_sha256_of_notebook")
+    inner = {key: fields.pop(key) for key in of_book if key in fields}
     if "code_sha256_of_notebook" in inner:
         inner["code_sha256"] = inner.pop("code_sha256_of_notebook")
     one = dataclasses.replace(run.notebooks[0], **inner)
@@ -132,6 +133,7 @@ def changed(run: Results, **fields: Any) -> Results:
     ("fields", "message"),
     [
         ({"preset": "full"}, "preset full, not smoke"),
+        ({"cached": True}, "values given back from the cache"),
         ({"code_sha256_of_notebook": "0" * 64}, "another code of the notebook"),
         ({"code_sha256": "0" * 64}, "another code of the package"),
         ({"data_sha256": {"mnist": "0" * 64}}, "other data"),

@@ -101,7 +101,7 @@ def test_executing_names_the_cell_that_fails_and_leaves_the_file(folder) -> None
     path = folder.write("notebooks/90_fails.ipynb", cells, counts=False)
     before = path.read_bytes()
     with pytest.raises(
-        CourseError, match=r"90_fails.ipynb, cell by-zero: (.|\n)*ZeroDivisionError"
+        CourseError, match=r"90_fails.ipynb, cell by-zero \(2\): (.|\n)*ZeroDivisionError"
     ):
         notebooks.execute(path)
     assert path.read_bytes() == before

@@ -136,6 +136,7 @@ def _refuse_other(claim: Claim, run: NotebookRun, results: Results, *, same_code
     data = runner.data_digests()
     other = digests.unlocked(results.versions)
     differs = {
+        "values given back from the cache": run.cached,
         f"preset {run.preset}, not {claim.preset}": run.preset != claim.preset,
         "another code of the notebook": run.code_sha256
         != sources.read(catalogue.repository_root() / lecture).digest,

@@ -101,13 +101,19 @@ def _book(run: NotebookRun, longest: float) -> dict[str, Any]:
         "parameters": ", ".join(f"{k}={v!r}" for k, v in (run.parameters or {}).items()),
         "status": run.status,
         "place": run.failure.cell_id if run.failure else None,
-        "duration": format_duration(run.seconds) if run.started else "not started",
+        "duration": _duration(run),
         "width": round(100 * run.seconds / longest, 1) if run.started else 0,
         "segments": segments,
         "cpu": format_duration(run.cpu_seconds) if run.started else "–",
         "memory": _size(run.peak_memory_bytes),
         "bounds": f"{bounds.held} of {judged}" if judged else "–",
     }
+
+
+def _duration(run: NotebookRun) -> str:
+    if not run.started:
+        return "not started"
+    return format_duration(run.seconds) + (" (cached)" if run.cached else "")
 
 
 def _kind(cell: CellRun, slowest_s: float) -> str:
