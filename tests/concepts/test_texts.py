@@ -25,7 +25,7 @@ def prose(stem: str, cell: str) -> str:
 
 
 def runs(claim: str, name: str) -> list[float]:
-    record = json.loads((ROOT / "docs" / "claims" / f"{claim}.json").read_text())
+    record = json.loads((ROOT / "docs" / "claims" / "training" / f"{claim}.json").read_text())
     return [v["value"] for run in record["runs"] for v in run["values"] if v["name"] == name]
 
 

@@ -60,4 +60,5 @@ def _observe(target):
     sys.modules["datahall_observing"].finish = finish
 
 
-_observe(TARGET)  # noqa: F821 (set before this text)
+if "TARGET" in globals():
+    _observe(TARGET)  # noqa: F821 (set before this text)
