@@ -76,8 +76,8 @@ TEST = (
     ),
     Layer(
         "course",
-        "the machinery: strict runs, interrupts, commands",
-        1.0,
+        "the machinery: strict runs, interrupts, commands, the papermill engine",
+        2.0,
         ((*PYTEST, *TWO, "--dist", "loadfile", "tests/course"),),  # a file shares its runs
     ),
     Layer(

@@ -29,7 +29,10 @@ PROVEN = {
     "make test": "CI itself: .ci/run is make test in a fresh clone",
     "datahall run 03 --preset full -p seed=1": "test_the_long_command_runs",
     "datahall run 03 --list-parameters": "test_a_quick_command_runs_as_written",
-    "papermill notebooks/03_training.ipynb out.ipynb -p epochs 1": "test_plain_papermill_works",
+    "papermill notebooks/03_training.ipynb out.ipynb -p epochs 1": "test_papermill_works",
+    "papermill --engine datahall notebooks/01_convolution.ipynb out.ipynb -p images 20": (
+        "test_papermill_works"
+    ),
 }
 QUICK = [command for command, how in PROVEN.items() if how.startswith("test_a_quick")]
 
@@ -147,8 +150,13 @@ def test_a_quick_command_runs_as_written(command: str, tmp_path: Path):
     assert "epochs" in call(command, ROOT, tmp_path)
 
 
-def test_plain_papermill_works_from_another_folder(tmp_path: Path):
-    (command,) = [line for line in commands(README) if line.startswith("papermill")]
+@pytest.mark.parametrize("engine", [False, True], ids=["alone", "with our engine"])
+def test_papermill_works_from_another_folder(tmp_path: Path, engine: bool):
+    (command,) = [
+        line
+        for line in commands(README)
+        if line.startswith("papermill") and ("--engine datahall" in line) == engine
+    ]
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     call(command, tmp_path, tmp_path)
     assert (tmp_path / "out.ipynb").stat().st_size > 10_000
