@@ -150,7 +150,9 @@ def test_the_catalogue_refuses_a_kind_that_does_not_exist(tmp_path):
     text = (catalogue.files("datahall") / "course.toml").read_text(encoding="utf-8")
     file = tmp_path / "course.toml"
     file.write_text(text.replace('lab_kernel = "plain"', 'lab_kernel = "warm"', 1))
-    with pytest.raises(InputError, match=r"lab_kernel is .warm.\. One of tensorflow, plain, cold"):
+    with pytest.raises(
+        InputError, match="lab_kernel is .warm.. It should be .tensorflow., .plain. or .cold."
+    ):
         catalogue.load(file)
 
 

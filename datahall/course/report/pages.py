@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from datahall.course.report import report
@@ -15,31 +17,42 @@ _MAY_RUN = re.compile(r"<(script|iframe|object|embed)\b|\son\w+\s*=|javascript:"
 def write(notebook: Path, target: Path) -> None:
     """Write an executed notebook as a page that is complete in itself."""
     import nbformat
-    from nbconvert import HTMLExporter
-    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
-    from traitlets.config import Config
 
-    settings = Config()
-    settings.HTMLExporter.exclude_input_prompt = True
-    settings.HTMLExporter.exclude_output_prompt = True
-    settings.HTMLExporter.embed_images = True
     book = nbformat.read(notebook, 4)  # type: ignore[no-untyped-call]
     book.metadata.pop("widgets", None)  # their state needs scripts from the network
-    exporter = HTMLExporter(template_name="basic", config=settings)  # type: ignore[no-untyped-call]
-    body, _ = exporter.from_notebook_node(book)
-    light = HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark", nobackground=True).get_style_defs(".highlight")
-    code_style = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
+    body, _ = _exporter().from_notebook_node(book)
     verdict = book.metadata.get("datahall", {})
     text = report.page(
         "page.html.j2",
         name=notebook.stem,
         link=quote(notebook.name),
         body=without_scripts(body),
-        code_style=code_style,
+        code_style=_code_style(),
         verdict=verdict,
     )
     record.write(target, text)
+
+
+@cache
+def _exporter() -> Any:
+    """Return nbconvert's exporter, made once: its templates cost as much as a page."""
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    settings = Config()
+    settings.HTMLExporter.exclude_input_prompt = True
+    settings.HTMLExporter.exclude_output_prompt = True
+    settings.HTMLExporter.embed_images = True
+    return HTMLExporter(template_name="basic", config=settings)  # type: ignore[no-untyped-call]
+
+
+@cache
+def _code_style() -> str:
+    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+
+    light = HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark", nobackground=True).get_style_defs(".highlight")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
 
 
 def without_scripts(body: str) -> str:

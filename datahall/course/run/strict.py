@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine
 from papermill.exceptions import PapermillException
+from papermill.log import logger
 
 from datahall.course.run import verdict
 from datahall.course.run.alone import execute_alone
-from datahall.course.run.prepare import Prepared
+from datahall.course.run.execute import INJECTED
+from datahall.course.run.prepare import Prepared, tags_of
 from datahall.course.run.results import CellRun, Failure
 
 
@@ -29,6 +33,9 @@ class StrictEngine(Engine):  # type: ignore[misc]
         *,
         execution_timeout: float | None = None,
         timeout: float | None = None,
+        log_output: bool = False,
+        stdout_file: Any = None,
+        stderr_file: Any = None,
         **_: Any,
     ) -> None:
         """Execute, tell papermill's progress bar and metadata what happens, judge.
@@ -38,18 +45,27 @@ class StrictEngine(Engine):  # type: ignore[misc]
             kernel_name: The kernel.
             execution_timeout: Seconds for one cell, papermill's option.
             timeout: The same, nbclient's name.
+            log_output: Whether outputs go to papermill's log too.
+            stdout_file: Where standard output goes too, or None.
+            stderr_file: The same for standard error.
 
         Raises:
             StrictError: The notebook did not pass, and no cell shows it.
         """
         cells = nb_man.nb.cells
-        places = [(str(cell.get("id") or f"cell-{n}"), n) for n, cell in enumerate(cells, 1)]
+        places, number = [], 0  # a cell of parameters that papermill added has no number of its own
+        for cell in cells:
+            number += INJECTED not in tags_of(cell)
+            places.append((str(cell.get("id") or f"cell-{number}"), max(number, 1)))
         index_of = {place: index for index, place in enumerate(places)}
         begun: list[int] = []
+        log = SimpleNamespace(
+            log=logger, log_output=log_output, stdout_file=stdout_file, stderr_file=stderr_file
+        )
 
         def tell(cell: CellRun, *_: int) -> None:
             index = index_of[cell.id, cell.number]
-            _finish(nb_man, begun, index)
+            _finish(nb_man, begun, index, log)
             nb_man.cell_start(cells[index], index)
             begun.append(index)
 
@@ -62,21 +78,25 @@ class StrictEngine(Engine):  # type: ignore[misc]
             tell=tell,
         )
         status, failure = verdict.judge(seen)
-        _finish(nb_man, begun, len(cells) if status == "passed" or not begun else begun[-1] + 1)
+        end = len(cells) if status == "passed" or not begun else begun[-1] + 1
+        _finish(nb_man, begun, end, log)
         state = {"passed": nb_man.COMPLETED, "failed": nb_man.FAILED}
         for index, run in seen.runs.items():
             cells[index].metadata["papermill"]["status"] = state.get(run.status, nb_man.PENDING)
             cells[index].metadata["papermill"]["exception"] = run.status == "failed"
         nb_man.nb.metadata["papermill"]["exception"] = True if failure else None
-        if failure is not None and not _papermill_sees(cells):
+        late = failure is not None and failure.kind == "timeout"  # the cell shows only its end
+        if failure is not None and (late or not _papermill_sees(cells)):
             nb_man.save()
             raise StrictError(_message(failure))
 
 
-def _finish(nb_man: Any, begun: list[int], before: int) -> None:
-    """Let papermill count the cells before one as done."""
+def _finish(nb_man: Any, begun: list[int], before: int, log: SimpleNamespace) -> None:
+    """Let papermill count the cells before one as done, and log what they put out."""
     first = begun[-1] if begun else 0
     for index in range(first, before):
+        for output in nb_man.nb.cells[index].get("outputs", ()):
+            PapermillNotebookClient.log_output_message(log, output)
         nb_man.cell_complete(nb_man.nb.cells[index], index)
 
 
