@@ -151,7 +151,7 @@ def test_the_catalogue_refuses_a_kind_that_does_not_exist(tmp_path):
     file = tmp_path / "course.toml"
     file.write_text(text.replace('lab_kernel = "plain"', 'lab_kernel = "warm"', 1))
     with pytest.raises(
-        InputError, match="lab_kernel is .warm.. It should be .tensorflow., .plain. or .cold."
+        InputError, match=r"lab_kernel is .warm.\. It should be .tensorflow., .plain. or .cold."
     ):
         catalogue.load(file)
 

@@ -8,10 +8,11 @@ is refused before anything starts.
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,7 +25,6 @@ from datahall.course.run.results import plain
 from datahall.errors import ParameterError
 
 BANNER = "papermill-error-cell-tag"  # on cells that papermill puts beside an error
-logging.getLogger("papermill").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,16 @@ def _with_parameters(
     from papermill.exceptions import PapermillException
 
     try:
-        made = execute_notebook(
-            copy.deepcopy(notebook),
-            None,
-            parameters=parameters,
-            prepare_only=True,
-            kernel_name=source.kernel or "python3",
-            language=source.language,
-            progress_bar=False,
-        )
+        with _quiet():
+            made = execute_notebook(
+                copy.deepcopy(notebook),
+                None,
+                parameters=parameters,
+                prepare_only=True,
+                kernel_name=source.kernel or "python3",
+                language=source.language,
+                progress_bar=False,
+            )
     except (PapermillException, NotImplementedError, TypeError, ValueError) as error:
         given = ", ".join(f"-p {name}={value!r}" for name, value in parameters.items())
         raise ParameterError(
@@ -85,6 +86,18 @@ def _with_parameters(
         _must_arrive(source, cell.source, parameters)
     made.metadata.papermill["parameters"] = plain(parameters)
     return cast(NotebookNode, made)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep papermill from telling what it does: its log is its user's, who may be ours too."""
+    log = logging.getLogger("papermill")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _must_arrive(source: Source, code: str, parameters: Mapping[str, Any]) -> None:
