@@ -40,6 +40,8 @@ for group in (show, machine, run, learn, authors):
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
     _open_streams()
+    # jsonschema builds this grammar in a second of processor time; no notebook's schema uses it.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when a verb imports TensorFlow
     try:
         app(prog_name="datahall")

@@ -44,12 +44,13 @@ def write_notebook() -> Write:
 
 
 def living_kernels() -> list[psutil.Process]:
-    """Return the living processes that the runner marked as a kernel's."""
+    """Return the living kernels of runs, the warm ones and what they are forked from too."""
     found = []
     for process in psutil.process_iter():
         try:
             marked = "DATAHALL_KERNEL" in process.environ()
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
+            forked = "datahall.course.warm.zygote" in process.cmdline()
+            if (marked or forked) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue

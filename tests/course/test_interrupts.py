@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from datahall.course.run import results
+from datahall.course.run.processes import is_alive
 
 Write = Callable[..., Path]
 Kernels = Callable[[], list[psutil.Process]]
@@ -51,12 +52,9 @@ class Running:
         return self.process.communicate(timeout=60)[0]
 
 
-def marker_of(process: psutil.Process) -> str:
-    """Return the marker of a kernel's process; nothing once it is gone."""
-    try:
-        return process.environ().get("DATAHALL_KERNEL", "")
-    except (psutil.Error, OSError):
-        return ""
+def words(process: psutil.Process) -> list[str]:
+    """Return the words of a process' command line; the guardian's names the scratch folder."""
+    return [word for word in process.cmdline() if Path(word).is_dir()]
 
 
 @pytest.fixture
@@ -128,15 +126,18 @@ def test_an_interrupt_before_the_first_cell_ends_the_run(
 def test_a_runner_that_is_killed_leaves_no_kernel(
     running: Callable[..., Running], kernels: Kernels
 ) -> None:
+    before = {process.pid for process in kernels()}
     run = running()
-    (part,) = run.out.glob(".*.part")
-    marker = part.name.removesuffix(".part").removeprefix(".")
+    family = psutil.Process(run.process.pid).children(recursive=True)
 
     def mine() -> list[psutil.Process]:
-        return [process for process in kernels() if marker in marker_of(process)]
+        return [process for process in family if is_alive(process)]
 
-    scratch = Path(mine()[0].environ()["DATAHALL_HOME"]).parent
-    assert scratch.is_dir()
+    assert {process.pid for process in kernels()} - before
+    (scratch,) = {
+        Path(word) for process in family for word in words(process) if "datahall-run-" in word
+    }
+    assert (scratch / ".datahall-scratch").is_file()
     run.process.kill()
     run.process.wait()
     deadline = time.monotonic() + 30

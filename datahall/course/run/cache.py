@@ -149,15 +149,17 @@ class Cache:
 
     def _products(self, wrote: list[str]) -> dict[str, tuple[str, Path]]:
         """Return the files that a notebook left in the artifacts, by place in the data folder."""
-        top, found = self._home / PRODUCTS, {}
-        for name in wrote:
-            path = Path(name)
-            if path.is_relative_to(top):
-                for file in [path] if path.is_file() else sorted(path.rglob("*")):
-                    if file.is_file() and not file.name.endswith(".lock"):
-                        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-                        found[file.relative_to(self._home).as_posix()] = (digest, file)
-        return found
+        top = self._home / PRODUCTS
+        paths = [path for path in map(Path, wrote) if path.is_relative_to(top)]
+        inside = [file for path in paths for file in (path, *path.rglob("*"))]
+        files = {f for f in inside if f.is_file() and not f.name.endswith(".lock")}
+        return {
+            file.relative_to(self._home).as_posix(): (
+                hashlib.sha256(file.read_bytes()).hexdigest(),
+                file,
+            )
+            for file in sorted(files)
+        }
 
     def _outside(self, seen: Mapping[str, list[str]]) -> Iterator[str]:
         """Return the paths that matter: not of the environment, the system, or this run."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -306,8 +305,10 @@ class _Watched:
             self._start(self._end_kernel())
 
     async def _stop(self, grace_s: float) -> None:
-        if self._client is not None and grace_s:
-            await self._client.interrupt()
+        if self._client is not None:
+            self._client.given_up = True
+            if grace_s:
+                await self._client.interrupt()
         if self._work is not None and grace_s:
             await asyncio.wait([self._work], timeout=grace_s)
         if self._work is None or not self._work.done():
@@ -324,8 +325,7 @@ class _Watched:
         marker = self._order.environment.get(guardian.MARKER)
         meter, session = self.seen.meter, None
         if meter is not None:
-            with contextlib.suppress(OSError):
-                session = os.getsid(meter.pid)
+            session = meter.session
             processes.end([process for process in meter.seen if processes.is_alive(process)])
         if marker is not None:
             processes.end_marked(marker, session=session)

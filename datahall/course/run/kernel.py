@@ -56,6 +56,7 @@ class Client(NotebookClient):
         self._started, self._hidden, self._warm = started, hidden, warm
         self._observed = observed
         self.meter: Meter | None = None
+        self.given_up = False  # whether somebody has stopped it
         self.provisioner: Any = None
         self.process: Any = None
         self._late: NotebookNode | None = None
@@ -64,20 +65,8 @@ class Client(NotebookClient):
     @contextlib.asynccontextmanager
     async def async_setup_kernel(self, **options: Any) -> AsyncIterator[None]:
         """Start the kernel, yield, end the kernel; signal handlers are left alone."""
-        self.km = manager = self.create_kernel_manager()
-        if connection := options.pop("connection_file", None):
-            manager.connection_file = connection
-        self._spec = manager.kernel_spec
-        if self._warm and "kernel_provisioner" not in self._spec.metadata:
-            self._spec.metadata["kernel_provisioner"] = {"provisioner_name": WARM}
         try:
-            await self.async_start_new_kernel(**options)
-            self.provisioner = manager.provisioner
-            self.process = getattr(self.provisioner, "process", None)
-            pid = getattr(self.provisioner, "pid", None)
-            self.meter = Meter(pid) if pid else None
-            self._started(self)
-            await self.async_start_new_kernel_client()
+            await self._begin(options)
             if is_python(str(self._spec.language)):
                 await self._run_silently(f"exec({_INSIDE!r}, {{}})")  # no name of ours stays
                 if self._observed is not None:
@@ -91,6 +80,37 @@ class Client(NotebookClient):
                 self.meter.stop()
             if self.km is not None:
                 await self._async_cleanup_kernel()
+
+    async def _begin(self, options: dict[str, Any]) -> None:
+        """Start a kernel; once more if it dies before it answers.
+
+        Kernels choose their ports before they bind them: of several that start at once, one may
+        find its port taken.
+        """
+        connection = options.pop("connection_file", None)
+        for last in (False, True):
+            self.km = manager = self.create_kernel_manager()
+            if connection:
+                manager.connection_file = connection
+            self._spec = manager.kernel_spec
+            if self._warm and "kernel_provisioner" not in self._spec.metadata:
+                self._spec.metadata["kernel_provisioner"] = {"provisioner_name": WARM}
+            try:
+                await self.async_start_new_kernel(**options)
+                self._note_process(manager.provisioner)
+                await self.async_start_new_kernel_client()
+                return
+            except RuntimeError:  # it died before it answered
+                if last or self.given_up:
+                    raise
+
+    def _note_process(self, provisioner: Any) -> None:
+        self.provisioner, self.process = provisioner, getattr(provisioner, "process", None)
+        pid = getattr(provisioner, "pid", None)
+        if self.meter is not None:
+            self.meter.stop()
+        self.meter = Meter(pid) if pid else None
+        self._started(self)
 
     async def _run_silently(self, code: str) -> None:
         """Execute code that belongs to no cell; what becomes of it is not asked."""

@@ -5,60 +5,78 @@ observations are written after the last one. A Python audit hook sees what Pytho
 a library opens in C it does not see.
 """
 
+PARTS = ("socket.", "subprocess.", "os.fork", "os.exec", "os.spawn", "os.posix_spawn", "pty.")
 
-def _observe(target):
-    import json
-    import os
-    import sys
-    import threading
 
-    opened, listed, wrote, started = set(), set(), set(), set()
-    me, busy = os.getpid(), threading.local()
-    parts = ("socket.", "subprocess.", "os.fork", "os.exec", "os.spawn", "os.posix_spawn", "pty.")
+class Observer:
+    """Sees what this process opens, lists, writes and starts."""
 
-    def place(path):
-        if isinstance(path, int):
-            return None
-        return os.path.abspath(os.fsdecode(path))
+    def __init__(self):
+        import os
+        import threading
 
-    def hook(event, arguments):
-        if os.getpid() != me or getattr(busy, "on", False):
+        self.os, self.me, self.busy = os, os.getpid(), threading.local()
+        self.opened, self.listed, self.wrote, self.started = set(), set(), set(), set()
+
+    def hook(self, event, arguments):
+        """Take an audit event of the interpreter."""
+        if self.os.getpid() != self.me or getattr(self.busy, "on", False):
             return
-        busy.on = True
+        self.busy.on = True
         try:
-            if event == "open":
-                path, _, flags = arguments
-                writes = flags & (os.O_WRONLY | os.O_RDWR) if isinstance(flags, int) else 0
-                (wrote if writes else opened).add(place(path))
-            elif event in ("os.listdir", "os.scandir", "glob.glob"):
-                listed.add(place(arguments[0]) if arguments[0] is not None else os.getcwd())
-            elif event in ("os.rename", "os.link", "os.symlink"):
-                wrote.add(place(arguments[1]))
-            elif event == "os.system" or event.startswith(parts):
-                started.add(event)
+            self.take(event, arguments)
         except (TypeError, ValueError, OSError):
-            started.add(event)  # what cannot be understood is not cached
+            self.started.add(event)  # what cannot be understood is not cached
         finally:
-            busy.on = False
+            self.busy.on = False
 
-    def finish():
-        busy.on = True
+    def take(self, event, arguments):
+        """Note an event."""
+        os = self.os
+        if event == "open":
+            path, _, flags = arguments
+            writes = flags & (os.O_WRONLY | os.O_RDWR) if isinstance(flags, int) else 0
+            self.note(self.wrote if writes else self.opened, path)
+        elif event in ("os.listdir", "os.scandir", "glob.glob"):
+            self.note(self.listed, os.getcwd() if arguments[0] is None else arguments[0])
+        elif event in ("os.rename", "os.link", "os.symlink"):
+            self.note(self.wrote, arguments[1])
+        elif event == "os.system" or event.startswith(PARTS):
+            self.started.add(event)
+
+    def note(self, where, path):
+        """Keep a path, absolute; a file that is open already has none."""
+        if not isinstance(path, int):
+            where.add(self.os.path.abspath(self.os.fsdecode(path)))
+
+    def finish(self):
+        """Write what was seen."""
+        import json
+        import sys
+
+        self.busy.on = True
+        place = self.os.path
         files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
         found = {
-            "opened": sorted(filter(None, opened)),
-            "listed": sorted(filter(None, listed)),
-            "wrote": sorted(filter(None, wrote)),
-            "started": sorted(started),
-            "imported": sorted({os.path.abspath(file) for file in files if file}),
-            "prefixes": sorted({os.path.realpath(p) for p in (sys.prefix, sys.base_prefix)}),
+            "opened": sorted(self.opened),
+            "listed": sorted(self.listed),
+            "wrote": sorted(self.wrote),
+            "started": sorted(self.started),
+            "imported": sorted({place.abspath(file) for file in files if file}),
+            "prefixes": sorted({place.realpath(p) for p in (sys.prefix, sys.base_prefix)}),
         }
-        with open(target, "w", encoding="utf-8") as file:
+        with open(TARGET, "w", encoding="utf-8") as file:  # noqa: F821 (set before this text)
             json.dump(found, file)
 
-    sys.addaudithook(hook)
+
+def _observe():
+    import sys
+
+    observer = Observer()
+    sys.addaudithook(observer.hook)
     sys.modules["datahall_observing"] = type(sys)("datahall_observing")
-    sys.modules["datahall_observing"].finish = finish
+    sys.modules["datahall_observing"].finish = observer.finish
 
 
 if "TARGET" in globals():
-    _observe(TARGET)  # noqa: F821 (set before this text)
+    _observe()

@@ -61,6 +61,14 @@ class Meter:
         self.look()
 
     @property
+    def session(self) -> int | None:
+        """The kernel's session while the kernel lives; later its number may be another's."""
+        with contextlib.suppress(psutil.Error, OSError):
+            if self._root.is_running():
+                return os.getsid(self.pid)
+        return None
+
+    @property
     def seen(self) -> list[psutil.Process]:
         """Every process that was ever seen and still lives; a number used again is not it."""
         found = []
