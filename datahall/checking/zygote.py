@@ -46,7 +46,10 @@ def judged(check: Check, answer: Any) -> dict[str, Any] | Died:
     try:
         assert zygote.stdin is not None and zygote.stdout is not None  # noqa: S101 (for mypy)
         _write(zygote.stdin.fileno(), letter)
-        found = from_message(_read(zygote.stdout.fileno()))
+        reply = _read(zygote.stdout.fileno())
+        if not reply:  # the zygote's end, not the answer's: that would have been told
+            raise BrokenPipeError("it could not load the checks, or was ended")
+        found = from_message(reply)
     except BaseException as error:  # also Ctrl-C: the zygote ends its child, and itself
         _end(check.module)
         if isinstance(error, OSError):

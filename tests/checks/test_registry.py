@@ -36,6 +36,15 @@ def test_a_summary_has_one_line_an_exercise_of_the_lab_and_the_total(summary):
     assert "1 of 2 exercises passed, 5 of 8 points" in show()._repr_html_()
 
 
+def test_a_zygote_that_cannot_load_the_checks_is_not_the_answers_fault(summary):
+    from datahall.checking import zygote
+
+    _, module = summary
+    with pytest.raises(zygote.CannotTravelError, match="its process has ended"):
+        zygote.judged(module.second, places)
+    assert module.second.module not in zygote._running
+
+
 def test_a_summary_without_any_check_shows_every_lab_in_order_of_number(summary):
     show, _ = summary
     assert [line.split()[0] for line in repr(show()).splitlines()] == ["99.1", "99.2", "99.10", "0"]
