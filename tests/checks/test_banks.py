@@ -9,7 +9,10 @@ from datahall.checking import Check, Wrong, all_checks
 from datahall.course import catalogue
 
 CHECKS = all_checks()
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:keras"),
+]
 
 
 def name_of(answer: Any) -> str:

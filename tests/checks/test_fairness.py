@@ -19,6 +19,8 @@ from datahall.errors import CourseError
 
 from .places import check, forgets_the_first, places
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a limited child needs fork: Linux only")
 

@@ -6,6 +6,8 @@ from datahall.checking import all_checks
 
 from .unseen import ANSWERS
 
+pytestmark = pytest.mark.processes
+
 CHECKS = {check.exercise: check for check in all_checks()}
 
 
