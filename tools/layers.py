@@ -70,14 +70,14 @@ TEST = (
     Layer(
         "processes",
         "checks and concepts with kernels, servers and trainings of their own",
-        0.08,
+        0.16,
         ((*PYTEST, *TWO, "-m", "processes and not slow", *PARTS),),
         grows=True,  # each concept and lab brings its own
     ),
     Layer(
         "course",
         "the machinery: strict runs, interrupts, commands, the papermill engine",
-        2.0,
+        3.0,
         ((*PYTEST, *TWO, "--dist", "loadfile", "tests/course"),),  # a file shares its runs
     ),
     Layer(

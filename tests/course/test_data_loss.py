@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from datahall.course.run import folder, scratch
+from datahall.course.run import folder, results, scratch
 from datahall.course.run.folder import RunFolder
+from datahall.course.run.processes import is_alive
 
 Write = Callable[..., Path]
 COMMAND = (sys.executable, "-m", "datahall.course.cli", "run")
@@ -58,6 +60,39 @@ def test_a_runner_killed_over_a_folder_of_the_users_deletes_nothing(
         assert time.monotonic() < deadline, "the scratch space was left behind"
         time.sleep(0.1)
     assert snapshot(mine) == before
+
+
+def test_a_killed_run_can_be_read_as_far_as_it_came_and_leaves_no_detached_process(
+    tmp_path: Path, write_notebook: Write
+) -> None:
+    reached = tmp_path / "reached"
+    starts = (
+        "import subprocess, sys, pathlib, time\n"
+        "nap = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "child = subprocess.Popen(nap, start_new_session=True)\n"
+        f"pathlib.Path({str(reached)!r}).write_text(str(child.pid))\n"
+        "time.sleep(600)"
+    )
+    books = [
+        write_notebook(tmp_path / "a.ipynb", "1"),
+        write_notebook(tmp_path / "b.ipynb", starts),
+    ]
+    command = [*COMMAND, *books, "-j", "1", "--output-dir", tmp_path / "out"]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while not (reached.exists() and reached.read_text()):
+        assert time.monotonic() < deadline, "the cell was not reached"
+        time.sleep(0.05)
+    detached = psutil.Process(int(reached.read_text()))
+    run.kill()
+    run.wait()
+    while is_alive(detached):
+        assert time.monotonic() < deadline, "a detached process was left"
+        time.sleep(0.05)
+    (file,) = (tmp_path / "out").glob(".*.part/results.json")
+    found = results.load(file)
+    assert [(book.name, book.status) for book in found.notebooks] == [("a", "passed")]
+    assert found.run["interrupted"]
 
 
 def test_scratch_is_removed_only_where_this_program_made_it(tmp_path: Path) -> None:
