@@ -113,7 +113,7 @@ TEST = (
         ((*PYTEST, EXECUTION),),  # runs two notebooks at a time itself
         grows=True,
     ),
-    Layer("browser", "JupyterLab in Chromium", 2.2, ((*PYTEST, "tests/browser"),)),
+    Layer("browser", "JupyterLab in Chromium", 2.6, ((*PYTEST, "tests/browser"),)),
     Layer(
         "claims",
         "the ledger is what the runs say",
