@@ -16,6 +16,8 @@ import pytest
 
 from .places import check, places
 
+pytestmark = pytest.mark.processes
+
 MODES = pytest.mark.parametrize("isolated", [True, False], ids=["in a child", "in the kernel"])
 
 
