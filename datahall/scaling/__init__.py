@@ -1,0 +1,5 @@
+"""Scaling: what happens when one device is not enough, with real processes and collectives.
+
+Rooms, in reading order: `peers` (a rank's sockets, every byte counted), `group` (real processes
+that run one function each, and `starter`, which forks and ends them).
+"""
