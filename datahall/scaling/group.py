@@ -203,10 +203,11 @@ def run(ranks: int, function: Callable[..., Any], *args: Any, limit_s: float = 6
     outcomes: list[Outcome] = []
     with Group(ranks, function, *args, limit_s=limit_s) as group:
         for event in group.events():
-            if isinstance(event, Outcome):
-                outcomes.append(event)
-                if event.exit_code and not _follows(event):
-                    raise _failure(event, ranks)
+            if isinstance(event, Told):
+                continue
+            outcomes.append(event)
+            if event.exit_code and not _follows(event):
+                raise _failure(event, ranks)
     if failed := next((one for one in outcomes if one.exit_code), None):
         raise _failure(failed, ranks)
     return [one.value for one in sorted(outcomes, key=lambda one: one.rank)]

@@ -25,10 +25,10 @@ HOST = "127.0.0.1"
 HEADER = struct.Struct("<Q")
 """What precedes each message: the number of its bytes."""
 
-BUFFER = 4 * MIB
+BUFFER = MIB
 """Bytes asked for as each socket's send and receive buffer; the system may grant less."""
 
-SEGMENT = 256 * KIB
+SEGMENT = 128 * KIB
 """Bytes received at a time where they are added on arrival: they are still in the cache then."""
 
 _TCP_INFO = struct.Struct("<200xQQ")  # bytes_sent and bytes_retrans; Linux 4.19 and later

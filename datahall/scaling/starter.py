@@ -112,15 +112,20 @@ class Starter:
                 selector.register(one.line, selectors.EVENT_READ, rank)
             while self.ranks:
                 left_s = self.begin + self.wanted["limit_s"] - time.monotonic()
-                ready = selector.select(max(left_s, 0)) if left_s > 0 else []
+                ready = selector.select(left_s) if left_s > 0 else []
                 if not ready:
                     self._time_is_up()
-                for key, _ in ready:
-                    if key.data is None and not self._command():
-                        return
-                    if key.data is not None and not self._hear(key.data):
-                        selector.unregister(key.fileobj)
-                        self._bury(key.data)
+                elif not all(self._served(key, selector) for key, _ in ready):
+                    return
+
+    def _served(self, key: selectors.SelectorKey, selector: selectors.BaseSelector) -> bool:
+        """Deal with whoever has something to say; False when whoever wanted the group is gone."""
+        if key.data is None:
+            return self._command()
+        if not self._hear(key.data):
+            selector.unregister(key.fileobj)
+            self._bury(key.data)
+        return True
 
     def _command(self) -> bool:
         """Obey a command of whoever wanted the group; False when he is gone."""

@@ -16,6 +16,8 @@ import pytest
 from datahall.errors import ParameterError, ShapeError
 from datahall.scaling import group, peers
 
+from .ranks import circle
+
 pytestmark = pytest.mark.processes
 
 
@@ -37,18 +39,10 @@ def _state(pid: int) -> str:
         return "zombie"
 
 
-def circle(here: peers.Peers, size: int) -> tuple[float, int, int, int]:
-    """Send an array around once, and count."""
-    mine, other = np.full(size, here.rank, np.float32), np.zeros(size, np.float32)
-    here.exchange((here.rank + 1) % here.ranks, mine, (here.rank - 1) % here.ranks, other)
-    here.barrier()
-    return float(other.mean()), here.sent_bytes, here.wire_bytes, here.kernel_bytes()
-
-
 @pytest.mark.parametrize("size", [0, 1, 1000, 3 * 2**20])
 def test_messages_arrive_and_the_kernel_counts_what_we_count(size: int):
-    for rank, (mean, sent, wire, kernel) in enumerate(group.run(3, circle, size)):
-        assert size == 0 or mean == (rank - 1) % 3
+    for rank, (total, sent, wire, kernel) in enumerate(group.run(3, circle, size)):
+        assert total == size * ((rank - 1) % 3)
         assert sent == 4 * size
         assert wire == sent + 8 * 3 == kernel  # one array, two signals of the barrier
 
