@@ -59,7 +59,7 @@ class Bank:
         exercise: str,
         names: Mapping[str, Any],
         *,
-        right: Sequence[Callable[..., Any]],
+        right: Sequence[Callable[..., Any] | str],
         wrong: Sequence[Wrong | Slip],
     ) -> Bank:
         """Return the bank of a lab's exercise; its solution is the first right answer.
@@ -67,7 +67,8 @@ class Bank:
         Args:
             exercise: Its number, `01.2`.
             names: What the solution uses, by name: `{"np": np}`.
-            right: Right answers, written in other ways than the solution.
+            right: Right answers, written in other ways than the solution: functions, or texts that
+                stand below the solution's signature, indented as there.
             wrong: Typical mistakes.
 
         Raises:
@@ -79,7 +80,11 @@ class Bank:
             else each
             for each in wrong
         ]
-        return cls([written(exercise, {}, names), *right], made)
+        others = [
+            written(exercise, {}, names, body=each) if isinstance(each, str) else each
+            for each in right
+        ]
+        return cls([written(exercise, {}, names), *others], made)
 
 
 def _parted(answer: str) -> tuple[str, str, str]:
@@ -89,19 +94,23 @@ def _parted(answer: str) -> tuple[str, str, str]:
     return answer[:opened], answer[opened:closed], answer[closed:]
 
 
-def written(exercise: str, changes: Mapping[str, str], names: Mapping[str, Any]) -> Any:
+def written(
+    exercise: str, changes: Mapping[str, str], names: Mapping[str, Any], *, body: str = ""
+) -> Any:
     """Return the solution of an exercise, executed, with changes in it.
 
     Args:
         exercise: Its number.
         changes: Old text to new; every place where the old one stands is changed.
         names: What the solution uses.
+        body: What stands below the signature instead of the solution.
 
     Raises:
         CourseError: An old text does not stand in the solution.
     """
     facts = facts_of(exercise)
     head, mark, text = _parted(facts.answer)
+    text = body or text
     for old, new in changes.items():
         if old not in text:
             raise CourseError(
@@ -110,7 +119,8 @@ def written(exercise: str, changes: Mapping[str, str], names: Mapping[str, Any])
             )
         text = text.replace(old, new)
     text = head + mark + text
-    name = f"<solution {exercise}{' with ' if changes else ''}{'; '.join(changes.values())}>"
+    kind = "another way to" if body else "solution"
+    name = f"<{kind} {exercise}{' with ' if changes else ''}{'; '.join(changes.values())}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     room = dict(names) | {"__name__": "__solution__"}
     exec(compile(text, name, "exec"), room)  # noqa: S102 (the course's own text)

@@ -35,6 +35,11 @@ class Witness:
     wanted: Outcome
     got: Outcome
 
+    @property
+    def has_values(self) -> bool:
+        """Whether both came back with a value."""
+        return isinstance(self.what, Case) and {self.wanted.kind, self.got.kind} == {"value"}
+
 
 def tested(step: Property, answer: Any, *, seconds: float, own: str | None = None) -> Outcome:
     """Put a property to the test; an `AssertionError`'s first line is what the test says."""

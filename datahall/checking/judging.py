@@ -12,11 +12,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from datahall.checking import diagnosing, explaining, showing
 from datahall.checking.calling import Outcome, call, source_file
 from datahall.checking.diagnosing import Witness
+from datahall.checking.noticing import noticed
 from datahall.checking.ours import guarded
 from datahall.checking.searching import UnsteadyError, smallest
 from datahall.checking.steps import UNSET, Case, Example, Property, Search, Step, Trap, as_case
@@ -87,7 +89,7 @@ def judge(check: Check, answer: Any, beat: Beat) -> dict[str, Any]:
     if first is None:
         return _found("passed", float(check.points))
     points = 0.0 if first.kind == "ours" else _points(check, passed)
-    advice = first.says or trial.mistake(first) or first.idea
+    advice = first.says or trial.mistake(first) or f"{trial.fact(first)} {first.idea}".strip()
     advice = advice if not advice or advice.endswith((".", "?", "!")) else f"{advice}."
     message, rows = f"{first.sentence} {advice}".strip(), [*first.rows, ("look at", advice)]
     return _found("wrong", points, message, rows)
@@ -209,6 +211,28 @@ class Trial:
 
         others = [each for each in self.seen if each is not failure.witness]
         return diagnosing.typical_mistake(self.check, failure.witness, others, tell)
+
+    def fact(self, failure: Failure) -> str:
+        """Return what can be seen of the values, if no typical mistake explains them, or ""."""
+        seen = failure.witness
+        if seen is None or not isinstance(seen.what, Case) or not seen.has_values:
+            return ""
+        for name in seen.what.kwargs:
+            if self._ignores(name, seen):
+                return f"The result does not depend on `{name}`: use the argument."
+        others = [each for each in self.seen if each.has_values and each is not seen]
+        return noticed([(each.wanted.value, each.got.value) for each in (seen, *others)])
+
+    def _ignores(self, name: str, seen: Witness) -> bool:
+        """Whether the answer gives the same without a keyword argument, where ours does not."""
+        assert isinstance(seen.what, Case)  # noqa: S101 (for mypy)
+        kept = {key: value for key, value in seen.what.kwargs.items() if key != name}
+        without = Case(seen.what.args, kept)
+        if self._left() <= 0 or (ours := self._wanted(without)).kind != "value":
+            return False
+        theirs = self._call(without)
+        close = partial(explaining.disagreement, rtol=self.check.rtol, atol=self.check.atol)
+        return close(seen.got, theirs) is None and close(seen.wanted, ours) is not None
 
     def _left(self) -> float:
         return self.ends - time.monotonic()

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from datahall.checking import Case, Check, Example, Search, Trap, summary_for
+from datahall.checking import Check, Example, Search, Trap, summary_for
+from datahall.checking.drawing import arrays, calls
 from datahall.convolution import bank, core, cost, cost_bank, lowering, pooling
 
 _NINE = np.arange(9.0).reshape(3, 3)
@@ -17,11 +17,7 @@ _GREY = np.array([[0, 13, 200], [7, 255, 98], [31, 64, 128], [5, 90, 45]]) / 255
 
 def _plane(height: int, width: int) -> Any:
     """A strategy for planes: small whole numbers, grey values of a digit, or large numbers."""
-    return st.sampled_from([1.0, 1 / 255, -3000.7]).flatmap(
-        lambda scale: hnp.arrays(
-            float, (height, width), elements=st.integers(-3, 9).map(lambda n: n * scale)
-        )
-    )
+    return arrays((height, width), 1.0, 1 / 255, -3000.7, elements=st.integers(-3, 9))
 
 
 _shapes = st.tuples(*[st.integers(1, 4)] * 2, *[st.integers(0, 4)] * 2)
@@ -41,12 +37,10 @@ output_size = Check(
         Trap("a step that does not fit", (8, 3), {"stride": 2}, idea="It stands at 0, 2 and 4."),
         Trap("a layer of the lab", (224, 7), {"stride": 2, "padding": 3}, idea="230 elements."),
         Search(
-            st.builds(
-                Case,
+            calls(
                 st.tuples(st.integers(1, 300), st.integers(1, 15)),
-                st.fixed_dictionaries(
-                    {}, optional={"stride": st.integers(1, 9), "padding": st.integers(0, 9)}
-                ),
+                stride=st.integers(1, 9),
+                padding=st.integers(0, 9),
             ).filter(lambda case: case.args[0] + 2 * case.kwargs.get("padding", 0) >= case.args[1]),
             idea="Draw this axis, padding included, and count the places one by one.",
         ),

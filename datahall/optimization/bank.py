@@ -91,24 +91,15 @@ GRADIENT = Bank.of(
 )
 
 
-def _momentum_written_out(
-    parameters: Array,
-    gradient: Array,
-    velocity: Array,
-    *,
-    rate: float = 0.01,
-    momentum: float = 0.9,
-) -> tuple[Array, Array]:
-    after = parameters + momentum * velocity - rate * gradient
-    return after, after - parameters
-
-
 _NEW = "momentum * velocity - rate * gradient"
 
 MOMENTUM = Bank.of(
     "02.3",
     _NAMES,
-    right=[_momentum_written_out],
+    right=["""
+    after = parameters + momentum * velocity - rate * gradient
+    return after, after - parameters
+"""],
     wrong=[
         Slip({"- rate": "+ rate"},
              "The gradient points uphill: its share enters the velocity with a minus.",
@@ -124,33 +115,13 @@ MOMENTUM = Bank.of(
         Slip({_NEW: "momentum * velocity + gradient", "parameters + ": "parameters - rate * "},
              "That is PyTorch's form: here the rate and the minus stand in the velocity.",
              "takes PyTorch's velocity"),
-        Slip({"momentum *": "0.9 *"}, "Use the argument `momentum`, not 0.9.", "writes 0.9"),
-        Slip({"- rate *": "- 0.01 *"}, "Use the argument `rate`, not 0.01.", "writes 0.01"),
         Slip({"parameters + velocity,": f"parameters + {_NEW},"},
              "That is Nesterov's form: move by the new velocity as it is.",
              "looks ahead, as Nesterov does"),
-        Slip({"parameters + velocity, velocity": "velocity, parameters + velocity"},
-             "Return the parameters first, then the velocity.", "returns them in the other order"),
         Slip({"return parameters + ": "return parameters - "}, "The velocity is added.",
              "moves back"),
     ],
 )
-
-
-def _adam_written_another_way(
-    parameters: Array,
-    gradient: Array,
-    mean: Array,
-    mean_square: Array,
-    *,
-    step: int,
-    rate: float = 0.001,
-) -> tuple[Array, Array, Array]:
-    mean = gradient + 0.9 * (mean - gradient)
-    mean_square = gradient**2 + 0.999 * (mean_square - gradient**2)
-    length = rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    small = 1e-8 * np.sqrt(1 - 0.999**step)
-    return parameters - length * mean / (np.sqrt(mean_square) + small), mean, mean_square
 
 
 _ROOT = "(np.sqrt(mean_square_hat) + 1e-8)"
@@ -158,7 +129,13 @@ _ROOT = "(np.sqrt(mean_square_hat) + 1e-8)"
 ADAM = Bank.of(
     "02.4",
     _NAMES,
-    right=[_adam_written_another_way],
+    right=["""
+    mean = gradient + 0.9 * (mean - gradient)
+    mean_square = gradient**2 + 0.999 * (mean_square - gradient**2)
+    length = rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+    small = 1e-8 * np.sqrt(1 - 0.999**step)
+    return parameters - length * mean / (np.sqrt(mean_square) + small), mean, mean_square
+"""],
     wrong=[
         Slip({" / (1 - 0.9**step)": "", " / (1 - 0.999**step)": ""},
              "Both means start at zero: divide them by 1 - β₁ᵗ and 1 - β₂ᵗ.",
@@ -180,11 +157,8 @@ ADAM = Bank.of(
         Slip({"mean, mean_square\n": "mean_hat, mean_square_hat\n"},
              "Return m and v as they are before their corrections: the next step needs them so.",
              "returns the corrected means"),
-        Slip({"return parameters, mean, mean_square": "return mean, mean_square, parameters"},
-             "Return the parameters first, then m, then v.", "returns them in another order"),
         Slip({"parameters - rate": "parameters + rate"}, "Step downhill: minus.", "climbs"),
         Slip({"gradient**2": "gradient"}, "v is the mean of the squares.", "forgets the square"),
-        Slip({"- rate *": "- 0.001 *"}, "Use the argument `rate`, not 0.001.", "writes the rate"),
     ],
 )
 

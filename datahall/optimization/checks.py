@@ -8,30 +8,17 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from datahall.checking import Case, Check, Example, Search, Trap, summary_for
+from datahall.checking import Check, Example, Search, Trap, summary_for
+from datahall.checking.drawing import arrays, calls, vectors
 from datahall.optimization import bank, losses, optimizers, regression
-from datahall.optimization.activations import Array
 
-_numbers = st.floats(-3, 3, width=32)
 _sizes = st.tuples(st.integers(1, 4), st.integers(2, 4))
 _shares = st.sampled_from([0.5, 0.0, 0.9, 0.25, 1.0])
 _shapes = hnp.array_shapes(min_dims=1, max_dims=3, max_side=3)
 
 
-def _rows(shape: tuple[int, ...], scales: tuple[float, ...] = (1.0,)) -> Any:
-    """A strategy for float64 arrays of a shape, of one of the sizes."""
-    drawn = hnp.arrays(np.float64, shape, elements=_numbers)
-    return st.builds(lambda values, scale: values * scale, drawn, st.sampled_from(scales))
-
-
 def _logits(shape: tuple[int, int]) -> Any:
-    return _rows(shape, (1.0, 300.0, 10_000.0))
-
-
-def _adam_case(drawn: tuple[Array, Array, int, dict[str, float]]) -> Case:
-    """A step of Adam from drawn gradients; the mean square is one that the mean allows."""
-    gradient, mean, step, rate = drawn
-    return Case((gradient + 1, gradient, mean, mean**2 + 0.25), {"step": step} | rate)
+    return arrays(shape, 1.0, 300.0, 10_000.0)
 
 
 def _targets_and_logits(size: tuple[int, int]) -> Any:
@@ -91,32 +78,37 @@ momentum_step = Check(
     bank=bank.MOMENTUM,
     steps=[
         Example(
-            (np.array([1.0]), np.array([2.0]), np.array([-0.1])),
+            vectors(1, 2, -0.1),
             {"rate": 0.1, "momentum": 0.9},
             idea="0.9 · (-0.1) - 0.1 · 2 = -0.29; 1 - 0.29 = 0.71.",
         ),
         Trap(
             "the first step",
-            (np.array([1.0, -1.0, 2.0]), np.array([1.0, -2.0, 0.5]), np.zeros(3)),
+            vectors([1, -1, 2], [1, -2, 0.5], [0, 0, 0]),
             {"rate": 0.5, "momentum": 0.8},
             idea="Without a velocity it is plain descent.",
         ),
         Trap("its defaults", (np.ones((2, 2)), np.eye(2), np.ones((2, 2))), idea="Rate 0.01, 0.9."),
         Trap(
             "no momentum",
-            (np.ones(2), np.array([1.0, 2.0]), np.ones(2)),
+            vectors([1, 1], [1, 2], [1, 1]),
             {"momentum": 0.0},
             idea="Nothing of the old velocity is kept.",
         ),
         Search(
-            st.builds(
-                Case,
-                _shapes.flatmap(lambda shape: st.tuples(*[_rows(shape)] * 3)),
-                st.fixed_dictionaries({}, optional={"rate": _shares, "momentum": _shares}),
+            calls(
+                _shapes.flatmap(lambda s: st.tuples(*[arrays(s)] * 3)),
+                rate=_shares,
+                momentum=_shares,
             ),
             idea="Put this case into the two formulas.",
         ),
     ],
+)
+
+# The mean square is one that the mean allows.
+_adam_arguments = _shapes.flatmap(lambda shape: st.tuples(arrays(shape), arrays(shape))).map(
+    lambda drawn: (drawn[0] + 1, *drawn, drawn[1] ** 2 + 0.25)
 )
 
 adam_step = Check(
@@ -125,35 +117,22 @@ adam_step = Check(
     bank=bank.ADAM,
     steps=[
         Example(
-            (np.array([1.0]), np.array([4.0]), np.array([0.0]), np.array([0.0])),
-            {"step": 1, "rate": 0.5},
-            idea="m is 0.4, corrected 4; v is 0.016, corrected 16.",
+            vectors(1, 4, 0, 0), {"step": 1, "rate": 0.5}, idea="m: 0.4, corrected 4; v: 0.016, 16."
         ),
         Example(
-            (np.array([0.0]), np.array([1.0]), np.array([0.5]), np.array([1.0])),
-            {"step": 10, "rate": 1.0},
-            idea="m is 0.55, corrected 0.8444; v is 1, corrected 100.45.",
+            vectors(0, 1, 0.5, 1), {"step": 10, "rate": 1.0}, idea="m is 0.55, corrected 0.844."
         ),
         Trap(
             "a gradient as small as ε",
-            (np.array([0.0]), np.array([1e-8]), np.array([0.0]), np.array([0.0])),
+            vectors(0, 1e-8, 0, 0),
             {"step": 1, "rate": 1.0},
             idea="The corrected root is 1e-8, as large as ε.",
         ),
-        Trap(
-            "its default rate",
-            (np.ones((2, 3)), np.eye(2, 3) - 0.5, np.full((2, 3), 0.1), np.ones((2, 3))),
-            {"step": 3},
-            idea="The rate is 0.001 if none is given.",
-        ),
+        Trap("its default rate", vectors(1, 2, -3, 4), {"step": 3}, idea="Without it, 0.001."),
         Search(
-            st.tuples(
-                _shapes,
-                st.one_of(st.integers(1, 50), st.integers(1, 5000)),
-                st.fixed_dictionaries({}, optional={"rate": _shares}),
-            )
-            .flatmap(lambda d: st.tuples(_rows(d[0]), _rows(d[0]), st.just(d[1]), st.just(d[2])))
-            .map(_adam_case),
+            calls(
+                _adam_arguments, {"step": st.integers(1, 50) | st.integers(1, 5000)}, rate=_shares
+            ),
             idea="Follow the five formulas one by one.",
         ),
     ],
@@ -180,9 +159,7 @@ squared_error_gradient = Check(
         ),
         Search(
             st.tuples(st.integers(1, 5), st.integers(1, 4)).flatmap(
-                lambda size: st.tuples(
-                    _rows(size, (1.0, 50.0)), _rows((size[0],)), _rows((size[1],))
-                )
+                lambda size: st.tuples(arrays(size, 1.0, 50.0), arrays(size[0]), arrays(size[1]))
             ),
             idea="Compare with the change of the loss when one weight grows a little.",
         ),

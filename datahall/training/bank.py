@@ -16,13 +16,8 @@ from datahall.training import metrics
 
 # A bank is a table: what slips, what is said, which idea it reveals.
 # fmt: off
-_NAMES = {
-    "np": np,
-    "keras": keras,
-    "tf": tf,
-    "metrics": metrics,
-    "Callable": Callable,
-}  # that the solutions use
+# That the solutions use.
+_NAMES = {"np": np, "keras": keras, "tf": tf, "metrics": metrics, "Callable": Callable}
 
 
 def _by_counting(confusion: NDArray[np.int64], digit: int) -> tuple[float, float, float]:
@@ -137,124 +132,93 @@ SHIFT = Bank.of(
 )
 
 
-def _step_with_pairs(
-    model: Any, optimizer: Any, loss_function: Any, images: Any, labels: Any
-) -> Any:
+_TAPE = "with tf.GradientTape() as tape:"
+_LOSS = "loss_function(labels, model(images, training=True))"
+_VARIABLES = "model.trainable_variables"
+_APPLY = f"optimizer.apply(gradients, {_VARIABLES})"
+
+TRAIN_STEP = Bank.of(
+    "03.4",
+    _NAMES,
+    right=["""
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
         loss = loss_function(labels, model(images, training=True))
     optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
     return loss
-
-
-_RECORDED = "with tf.GradientTape() as tape:"
-_LOSS = "loss_function(labels, model(images, training=True))"
-_APPLY = "optimizer.apply(gradients, model.trainable_variables)"
-
-TRAIN_STEP = Bank.of(
-    "03.4",
-    _NAMES,
-    right=[_step_with_pairs],
+"""],
     wrong=[
-        Slip({_APPLY: "pass"},
-             "The gradients are there; now let the optimizer apply them to the weights.",
+        Slip({_APPLY: "pass"}, "Now let the optimizer apply the gradients to the weights.",
              "forgets the update"),
-        Slip({"training=True": "training=False"},
-             "Call the network with training=True, or dropout is switched off.",
-             "trains with the layers in the mode of use"),
+        Slip({"training=True": "training=False"}, "Call the network with training=True, or "
+             "dropout is switched off.", "trains with the layers in the mode of use"),
         Slip({_LOSS: "loss_function(labels, outputs)",
-             _RECORDED: f"outputs = model(images, training=True)\n    {_RECORDED}"},
+              _TAPE: f"outputs = model(images, training=True)\n    {_TAPE}"},
              "The forward pass belongs inside the tape, or there is nothing to differentiate.",
              "runs the network before the tape records"),
-        Slip({_LOSS: "loss_function(model(images, training=True), labels)"},
-             "A Keras loss takes the labels first, then the outputs.", "swaps labels and outputs"),
         Slip({"return loss": f"return {_LOSS}"},
              "Return the loss of the forward pass; computing it again costs a second one.",
              "returns the loss after the update"),
-        Slip({"trainable_variables": "trainable_variables[:1]"},
-             "Update every trainable variable, not the first one only.",
-             "updates the first kernel only"),
-        Slip({"model.trainable_variables": "model.layers[-1].trainable_variables"},
-             "Update the variables of all layers, not of the last one only.",
-             "trains the last layer only"),
-        Slip({"model.trainable_variables": "[v for v in model.trainable_variables if v.ndim > 1]"},
-             "Biases are trained too.", "leaves the biases out"),
-        Slip({"model.trainable_variables": "[w for layer in model.layers for w in layer.weights]"},
+        Slip({_VARIABLES: f"{_VARIABLES}[:1]"}, "Update every trainable variable, not the first "
+             "one only.", "updates the first kernel only"),
+        Slip({_VARIABLES: "model.layers[-1].trainable_variables"},
+             "Update the variables of all layers, not of the last one only.", "the last layer"),
+        Slip({_VARIABLES: f"[v for v in {_VARIABLES} if v.ndim > 1]"}, "Biases are trained too.",
+             "leaves the biases out"),
+        Slip({_VARIABLES: "[w for layer in model.layers for w in layer.weights]"},
              "A frozen layer stays as it is: take the trainable variables only.",
              "trains frozen layers too"),
-        Slip(
-            {
-                _APPLY: "for weight, change in zip(model.trainable_variables, gradients):\n"
-                "        weight.assign_sub(0.5 * change)"
-            },
-            "Leave the rule to the optimizer: it may be Adam, with any rate.",
-            "writes SGD into the code",
-        ),
+        Slip({_APPLY: f"[w.assign_sub(0.5 * g) for w, g in zip({_VARIABLES}, gradients)]"},
+             "Leave the rule to the optimizer: it may be Adam, with any rate.", "writes SGD"),
         Slip({_APPLY: f"type(optimizer).from_config(optimizer.get_config()){_APPLY[9:]}"},
              "Use the optimizer that came in: it remembers the steps before.",
              "makes a fresh optimizer at each call"),
-        Slip({"    return loss\n": ""}, "Is the return line missing?", "returns nothing"),
     ],
 )
 
-
-class _StopByDate(keras.callbacks.Callback):  # type: ignore[misc]
-    def __init__(self, patience: int = 2) -> None:
-        super().__init__()
-        self.patience, self.best_epoch, self.lowest = patience, -1, math.inf
-        self.kept: list[Any] = []
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if logs["val_loss"] < self.lowest:
-            self.best_epoch, self.lowest = epoch, logs["val_loss"]
-            self.kept = [np.array(weight) for weight in self.model.get_weights()]
-        elif epoch - self.best_epoch >= self.patience:
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self.model.set_weights(self.kept)
-
-
 _BETTER = 'logs["val_loss"] < self.best'
-_COUNT = "self.waited += 1"
+_PUT_BACK = "In on_train_end, put the weights of the best epoch back: a copy, from get_weights()."
 _END = "self.model.stop_training |= self.waited"
 
 STOP_EARLY = Bank.of(
     "03.5",
     _NAMES,
-    right=[_StopByDate],
+    right=["""
+    def __init__(self, patience=2):
+        super().__init__()
+        self.patience, self.losses, self.kept = patience, [], {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.losses.append(logs["val_loss"])
+        self.kept[epoch] = self.model.get_weights()
+        self.best = np.nanargmin([*self.losses, np.inf])
+        self.model.stop_training = bool(epoch - self.best >= self.patience)
+
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self.kept[self.best])
+"""],
     wrong=[
-        Slip({">= self.patience": "> 0"},
-             "One worse epoch is often noise: wait for `patience` of them in a row.",
-             "has no patience"),
-        Slip({"self.model.set_weights(self.weights)": "pass"},
-             "Put the weights of the best epoch back in on_train_end: a copy, from get_weights().",
-             "keeps the last weights"),
-        Slip({_COUNT: f"self.waited += not {_BETTER}",
+        Slip({">= self.patience": "> 0"}, "Wait for `patience` bad epochs in a row.", "impatient"),
+        Slip({"self.model.set_weights(self.weights)": "pass"}, _PUT_BACK, "keeps the last weights"),
+        Slip({"self.waited += 1": f"self.waited += not {_BETTER}",
              "self.best, self.waited =": "self.best, _ ="},
              "A new best starts the count of bad epochs at 0 again.", "never resets the count"),
-        Slip({">= self.patience": "> self.patience"},
-             "Stop as soon as the count reaches `patience` (at least, not more than).",
+        Slip({">= self.patience": "> self.patience"}, "Stop as soon as the count is `patience`.",
              "waits one epoch too long"),
         Slip({_END: f'self.best = logs["val_loss"]\n        {_END}'},
-             "Compare with the best loss so far, not with the epoch before.",
-             "compares with the previous epoch"),
+             "Compare with the best loss so far, not with the epoch before.", "the epoch before"),
         Slip({_BETTER: f"{_BETTER[:-11]}<= self.best"}, "As good is no new best: <.", "takes ties"),
-        Slip({_BETTER: f"{_BETTER} - 0.01"},
-             "A new best is any loss below the best, by however little.", "asks for a margin"),
+        Slip({_BETTER: f"{_BETTER} - 0.01"}, "Any loss below the best is a new best.", "a margin"),
         Slip({_END: f"self.waited and self.model.set_weights(self.weights)\n        {_END}"},
              "Training goes on from where it is: put the best weights back at the end only.",
              "puts the weights back at every bad epoch"),
         Slip({"self.model.get_weights()": "self.model.weights",
              "set_weights(self": "set_weights([w.numpy() for w in self", "weights)": "weights])"},
-             "Put the weights of the best epoch back in on_train_end: a copy, from get_weights().",
-             "remembers the variables, not their values"),
-        Slip({"val_loss": "loss"}, "Judge by the validation loss: val_loss.",
-             "takes the training loss"),
+             _PUT_BACK, "keeps the variables, not their values"),
+        Slip({"val_loss": "loss"}, "Judge by the validation loss: val_loss.", "training loss"),
         Slip({"self.model.stop_training |=": "self.stop_training ="},
              "Keras looks at self.model.stop_training.", "sets stop_training on the callback"),
         Slip({_BETTER: 'not logs["val_loss"] >= self.best'},
-             "nan is no new best, and no number is below it: ask for < the best.",
-             "takes nan for a new best"),
+             "nan is no new best: ask for < the best.", "takes nan for a new best"),
     ],
 )

@@ -18,13 +18,6 @@ from datahall.errors import CourseError
 
 ROOT = catalogue.repository_root()
 MOST_LINES = 70  # by hand, an exercise: check, bank, adapter and whatever these use
-LONGER = {
-    "01.2": 80,  # one mistake that is no slip: the row by row rule of claim C01
-    "02.3": 85,  # ten mistakes, and a signature of eight lines
-    "02.4": 100,  # eleven mistakes, and a signature of nine lines
-    "03.4": 150,  # twelve mistakes, and a network to take the step on
-    "03.5": 145,  # twelve mistakes, and a training that drives the callback
-}
 CHECKS = [check for check in all_checks() if "_lab" in check.lab]
 EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.exercise)
 
@@ -63,7 +56,7 @@ def hand_written_lines(folder: Path, function: str) -> int:
 @EACH
 def test_an_exercise_has_few_lines_beside_its_text(check: Check):
     folder = ROOT / Path(*check.module.split(".")[:-1])
-    assert hand_written_lines(folder, check.function) <= LONGER.get(check.exercise, MOST_LINES)
+    assert hand_written_lines(folder, check.function) <= MOST_LINES
 
 
 def test_the_facts_are_those_that_would_be_made_now():

@@ -1,0 +1,61 @@
+"""What is told of a wrong value itself: true facts, told only if they hold for every call."""
+
+import numpy as np
+import pytest
+
+from datahall.checking import all_checks
+from datahall.checking.noticing import noticed
+
+A, B = np.array([[1.0, 2.75], [-3.25, 4.0]]), np.array([[0.0, 7.125], [1.0, 1.0]])
+
+TOLD = [
+    (lambda x: -x, "The sign is turned round."),
+    (lambda x: 2 * x, "Every number is 2 times what it should be."),
+    (lambda x: x / 3, "Every number is 0.3333 times what it should be."),
+    (lambda x: x + 1, "Every number is 1 too large."),
+    (lambda x: x - 0.5, "Every number is 0.5 too small."),
+    (lambda x: x.T, "The numbers are right, but the axes are exchanged."),
+    (lambda x: x[::-1], "The numbers are right, but the first axis runs backwards."),
+    (lambda x: x[:, ::-1], "The numbers are right, but the last axis runs backwards."),
+    (lambda x: x[::-1, ::-1], "The numbers are right, but turned by 180 degrees."),
+    (np.round, "The numbers are right, but rounded: keep all digits."),
+    (lambda x: np.round(x, 2), "The numbers are right, but rounded: keep all digits."),
+    (np.trunc, "The numbers are right, but without their fractions."),
+    (lambda x: np.roll(x, 1), "The right numbers stand at other places."),
+    (lambda x: x * np.nan, "nan comes from 0 / 0, inf / inf or inf − inf."),
+    (lambda x: x**2, ""),
+    (lambda x: np.zeros_like(x), ""),
+    (lambda x: x, ""),
+    (lambda x: "a", ""),
+    (lambda x: None, ""),
+]
+
+
+@pytest.mark.parametrize(("mistake", "told"), TOLD)
+def test_a_fact_is_told_of_all_values_or_not_at_all(mistake, told):
+    assert noticed([(A, mistake(A)), (B, mistake(B))]) == told
+    if "nan" not in told:
+        assert noticed([(A, mistake(A)), (B, mistake(B)), (B, B**3)]) == ""
+
+
+def test_parts_in_another_order_are_seen():
+    pairs = [((A, B, 1.0), (B, 1.0, A)), ((A, B, 2.0), (B, 2.0, A))]
+    assert noticed(pairs) == "The parts are right, but they come in another order."
+    assert noticed([*pairs, ((A, B, 2.0), (A, B, 3.0))]) == ""
+
+
+def test_whole_numbers_and_large_ones_are_compared():
+    assert noticed([(3, 6), (4, 8)]) == "Every number is 2 times what it should be."
+    assert noticed([(3, 6)]) == ""  # one number is no pattern
+    assert noticed([(10**400, 1)]) == ""
+
+
+@pytest.mark.processes
+def test_an_argument_that_is_not_used_is_named():
+    def constant_rate(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+        velocity = momentum * velocity - 0.01 * gradient
+        return parameters + velocity, velocity
+
+    (check,) = [each for each in all_checks() if each.exercise == "02.3"]
+    said = check.judge(constant_rate).message
+    assert "The result does not depend on `rate`: use the argument." in said
