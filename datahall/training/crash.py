@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datahall import programs
 from datahall.errors import CourseError
 
+PROGRAM = "datahall.training.crash"
 SIZE = 6_000
 """Training examples of this experiment: the first ones of MNIST."""
 
@@ -81,11 +83,14 @@ def run(
         CourseError: It failed by itself; its last words are in the message.
     """
     options = {"steps": steps, "every": every, "batch": batch, "seed": seed}
-    command = [sys.executable, "-m", "datahall.training.crash", str(checkpoint)]
-    command += [f"--{name}={value}" for name, value in options.items()]
+    words = [str(checkpoint), *(f"--{name}={value}" for name, value in options.items())]
     start, step, digest = 0, 0, ""
     child = subprocess.Popen(  # noqa: S603 (our own module, started with our own interpreter)
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        programs.command(PROGRAM, *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
     )
     with child, _Deadline(child, limit_s):
         assert child.stdout is not None and child.stderr is not None  # noqa: S101 (both are pipes)
@@ -99,12 +104,12 @@ def run(
                 digest = rest
             if kill_after is not None and step >= kill_after:
                 child.kill()  # SIGKILL: no handler runs, nothing is saved
-        words = child.stderr.read().strip().splitlines()
+        said = child.stderr.read().strip().splitlines()
     if child.returncode not in (0, -9) or (child.returncode == -9 and kill_after is None):
-        last = words[-1].rstrip(".") if words else "nothing"
+        last = said[-1].rstrip(".") if said else "nothing"
         raise CourseError(
             f"the training process ended with exit code {child.returncode} at step {step}; its "
-            f"last words: {last}. Exit code 0 was expected. Run {' '.join(command[1:3])} by hand."
+            f"last words: {last}. Exit code 0 was expected. Run -m {PROGRAM} by hand."
         )
     return Outcome(child.returncode, start, step, digest)
 
@@ -147,6 +152,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="examples a step")
     parser.add_argument("--seed", type=int, default=0, help="first weights and order of the data")
     given = parser.parse_args()
+    for unused in ("sklearn", "pandas"):  # Keras imports them if it can, in a third of its time
+        sys.modules[unused] = None  # type: ignore[assignment]  # documented: stops that import
 
     from datahall import runtime
 

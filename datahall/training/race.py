@@ -15,12 +15,12 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from datahall import programs
 from datahall.errors import CourseError, ParameterError
 from datahall.training.recipe import Conv, Dense, Layer, Pool, Recipe, order
 
@@ -113,10 +113,9 @@ def run(
         "validation": validation,
         "spawned": time.time(),
     }
-    command = [sys.executable, "-m", "datahall.training.race", json.dumps(asked)]
     try:
         done = subprocess.run(  # noqa: S603 (our own module, started with our own interpreter)
-            command,
+            programs.command("datahall.training.race", json.dumps(asked)),
             capture_output=True,
             text=True,
             env=_environment(threads),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nbclient.exceptions import DeadKernelError
 
+from datahall.course import catalogue
 from datahall.course.notebooks import sources
 from datahall.course.run import verdict
 from datahall.course.run.execute import Execution, Order, complete
@@ -15,7 +17,7 @@ from datahall.course.run.folder import RunFolder
 from datahall.course.run.plan import Item
 from datahall.course.run.prepare import prepare
 from datahall.course.run.results import CellRun, NotebookRun
-from datahall.course.run.schedule import Schedule, Settings
+from datahall.course.run.schedule import Schedule, Settings, chain_seconds
 from datahall.course.run.view import View
 
 Write = Callable[..., Path]
@@ -75,6 +77,27 @@ def test_a_notebook_starts_after_all_that_it_needs_have_passed(carry_out: Carry)
     for name, (_, needs) in books.items():
         for need in needs:
             assert view.events.index(f"-{need}") < view.events.index(f"+{name}")
+
+
+def test_what_begins_the_longest_chain_starts_first(
+    tmp_path: Path, write_notebook: Write, carry_out: Carry
+) -> None:
+    books = {"a": ("1", ()), "b": ("2", ()), "c": ("3", ("b",)), "d": ("4", ("c",)), "e": ("5", ())}
+    view, _ = carry_out(books, jobs=1)
+    assert [event for event in view.events if event[0] == "+"] == ["+b", "+c", "+a", "+d", "+e"]
+
+
+def test_a_chain_is_as_long_as_its_measured_runs(tmp_path: Path, write_notebook: Write) -> None:
+    source = sources.read(write_notebook(tmp_path / "book.ipynb", "1"))
+    row = catalogue.load().notebooks[0]
+    items = [
+        Item("a", source, replace(row, run_s=5.0)),
+        Item("b", source, replace(row, run_s=30.0), needs=("a",)),
+        Item("c", source, replace(row, run_s=7.0), needs=("a",)),
+        Item("d", source, replace(row, run_s=None), needs=("b", "c")),
+        Item("e", source),
+    ]
+    assert chain_seconds(items) == [36.0, 31.0, 8.0, 1.0, 1.0]
 
 
 def test_what_needs_a_failed_notebook_is_skipped_and_so_is_what_needs_that(

@@ -3,8 +3,9 @@
 Only the course's own lectures, and only what passed. Two conditions make a hit. The key: code
 cells, parameters, installed packages, environment variables, platform, data sets, the executor's
 own code, and the artifacts that its needs made in this run. The observations: every file that the
-run opened, listed or imported outside of the environment is as it was. A notebook that opened a
-socket or started a process is never kept. Read `Cache.find`, then `Cache.keep`.
+run opened, listed or imported outside of the environment is as it was; so for the programs that it
+started through `datahall.programs`. A notebook that opened a socket or started any other process is
+never kept. Read `Cache.find`, then `Cache.keep`.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from datahall.course.run.processes import Meter
 START_LIMIT_S = 120  # for a kernel on a machine where many start at once
 WARM = "datahall-warm"  # the name of the provisioner that forks kernels
 ALIAS, NATIVE = "python", "python3"  # jupyter_client starts the second where the first is named
+_HERE = Path(__file__).parent
 _INSIDE, _OBSERVING = (
-    Path(__file__).with_name(name).read_text(encoding="utf-8")
-    for name in ("inside.py", "observing.py")
+    (_HERE / name).read_text(encoding="utf-8") for name in ("inside.py", "observing.py")
 )
 
 
@@ -70,11 +70,11 @@ class Client(NotebookClient):
             if is_python(str(self._spec.language)):
                 await self._run_silently(f"exec({_INSIDE!r}, {{}})")  # no name of ours stays
                 if self._observed is not None:
-                    target = f"TARGET = {str(self._observed)!r}\n"
-                    await self._run_silently(f"exec({target + _OBSERVING!r}, {{}})")
+                    names = {"TARGET": str(self._observed), "SOURCE": str(_HERE / "observing.py")}
+                    await self._run_silently(f"exec({_OBSERVING!r}, {names!r})")
             yield
             if self._observed is not None:
-                await self._run_silently("__import__('datahall_observing').finish()")
+                await self._run_silently("__import__('datahall_observing').observer.finish()")
         finally:
             if self.meter is not None:
                 self.meter.stop()

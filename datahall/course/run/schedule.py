@@ -100,7 +100,8 @@ class Schedule:
                 ticking.cancel()
 
     async def _run_all(self) -> None:
-        waiting, running = list(range(len(self.items))), set[asyncio.Task[None]]()
+        chains, running = chain_seconds(self.items), set[asyncio.Task[None]]()
+        waiting = sorted(range(len(self.items)), key=lambda index: -chains[index])
         while waiting or running:
             self._settle(waiting)
             for index in list(waiting):
@@ -246,6 +247,25 @@ class Schedule:
         )
         self.view.finished(self._runs[item.name])
         self._keep_results(self.runs)
+
+
+def chain_seconds(items: Sequence[Item]) -> list[float]:
+    """Return for each notebook the seconds of the longest chain of needs that begins with it.
+
+    Seconds are those of the measured classroom runs, one where none is known. What begins a long
+    chain starts first: otherwise its end would be waited for with nothing beside it.
+
+    Args:
+        items: The plan; a notebook stands behind its needs.
+    """
+    after: dict[str, float] = {}
+    found = []
+    for item in reversed(items):
+        seconds = (item.entry.run_s if item.entry else None) or 1.0
+        found.append(seconds + after.get(item.name, 0.0))
+        for need in item.needs:
+            after[need] = max(after.get(need, 0.0), found[-1])
+    return found[::-1]
 
 
 def _output(name: str) -> str:

@@ -1,0 +1,30 @@
+"""Programs of the course that a lecture starts, each in a process of its own.
+
+A run of a lecture is given back from the cache only if all that it read is as it was. A process
+that it starts reads unseen; a program that is started by `command` is seen too.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """Return the command by which this interpreter runs a module, for `subprocess`.
+
+    Where the run is observed for the cache, the command is another one that does the same; it is
+    good for one process.
+
+    Args:
+        module: Name of a module that does something when it is run: `datahall.training.crash`.
+        arguments: Its arguments.
+
+    Example:
+        >>> command("this")[1:]
+        ['-m', 'this']
+    """
+    observing = sys.modules.get("datahall_observing")
+    if observing is None:
+        return [sys.executable, "-m", module, *arguments]
+    found: list[str] = observing.observer.command(module, arguments)
+    return found
