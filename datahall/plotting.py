@@ -37,6 +37,7 @@ COLORS = {
     "black": "#000000",
 }
 INK, MUTED, GRID, PAPER = "#1f2933", "#5b6770", "#d9dee3", "#ffffff"
+_WORDS = "max-width:44em;margin:0;opacity:.8"  # of a description: read as prose, wrapped by words
 
 _STYLE: dict[str, Any] = {
     "figure.dpi": DPI,
@@ -147,7 +148,8 @@ def _display(made: Figure) -> None:
     data = {"image/png": picture, "text/plain": text or repr(made)}
     display(data, raw=True, metadata={"image/png": {"alt": text}} if text else {})  # type: ignore[no-untyped-call]
     if text:
-        print(text)
+        words = f'<p class="datahall-description" style="{_WORDS}">{html.escape(text)}</p>'
+        display({"text/plain": text, "text/html": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
 class Panel:

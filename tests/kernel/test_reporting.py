@@ -55,7 +55,8 @@ def test_a_figure_shows_its_picture_and_its_description_in_words() -> None:
     )
     assert picture.data["text/plain"] == "A line from 1 to 2."
     assert picture.metadata["image/png"]["alt"] == "A line from 1 to 2."
-    assert words.text == "A line from 1 to 2.\n"
+    assert words.data["text/plain"] == "A line from 1 to 2."
+    assert ">A line from 1 to 2.</p>" in words.data["text/html"]  # prose: it breaks between words
 
 
 def test_importing_tensorflow_after_start_prints_nothing_and_is_seeded() -> None:
