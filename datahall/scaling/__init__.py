@@ -1,5 +1,6 @@
 """Scaling: what happens when one device is not enough, with real processes and collectives.
 
 Rooms, in reading order: `peers` (a rank's sockets, every byte counted), `group` (real processes
-that run one function each, and `starter`, which forks and ends them).
+that run one function each, and `starter`, which forks and ends them), `allreduce` (ring and tree),
+`clocking` (how long they take here), `core` (the model of their time and of a training step).
 """

@@ -220,8 +220,8 @@ def _follows(outcome: Outcome) -> bool:
 
 def _failure(outcome: Outcome, ranks: int) -> GroupError:
     return GroupError(
-        f"rank {outcome.rank} of {ranks} failed: {outcome.error.rstrip('.')}. It was expected to "
-        "return. The other ranks have been ended."
+        f"rank {outcome.rank} of {ranks} failed, and the others have been ended: "
+        f"{outcome.error.rstrip('.')}."
     )
 
 

@@ -11,6 +11,7 @@ import hmac
 import select
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,10 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datahall.errors import CourseError, ShapeError
+from datahall.errors import CourseError, ParameterError, ShapeError
 from datahall.units import KIB, MIB
 
 HOST = "127.0.0.1"
+CAN_PACE = sys.platform == "linux"
+"""Whether links can be given a bandwidth here."""
+
 HEADER = struct.Struct("<Q")
 """What precedes each message: the number of its bytes."""
 
@@ -32,6 +36,7 @@ SEGMENT = 128 * KIB
 """Bytes received at a time where they are added on arrival: they are still in the cache then."""
 
 _TCP_INFO = struct.Struct("<200xQQ")  # bytes_sent and bytes_retrans; Linux 4.19 and later
+_MAX_PACING_RATE = 47  # SO_MAX_PACING_RATE of Linux, which the module socket does not name
 _GREETING = struct.Struct("<16sI")
 
 
@@ -140,6 +145,26 @@ class Peers:
         ]
         greeted = _GREETING.size * self.rank  # to each lower rank, when connecting
         return int(sum(sent - again for sent, again in counts) - greeted)
+
+    def pace(self, bytes_per_s: float) -> None:
+        """Give each of this rank's outgoing connections a bandwidth of its own (Linux only).
+
+        The system then sends no faster, so that a connection behaves like a link of a network
+        instead of sharing the machine's memory with all others.
+
+        Args:
+            bytes_per_s: From each rank to each other one, above 0.
+
+        Raises:
+            ParameterError: The bandwidth is out of range, or the system cannot do it.
+        """
+        if not 1e3 <= bytes_per_s < 2**32 or not CAN_PACE:
+            raise ParameterError(
+                f"bytes_per_s is {bytes_per_s!r} on {sys.platform}. 1e3 to 4e9, on Linux, was "
+                "expected. Leave the links as they are, or run this on Linux."
+            )
+        for line in self._lines.values():
+            line.setsockopt(socket.SOL_SOCKET, _MAX_PACING_RATE, int(bytes_per_s))
 
     def send(self, to: int, array: NDArray[Any]) -> None:
         """Send an array's bytes to a rank."""
