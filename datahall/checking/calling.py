@@ -102,7 +102,7 @@ def call(
     told = [f"{warning.category.__name__}: {warning.message}" for warning in warned]
     outcome.printed = "\n".join([*([capture.kept] if capture.kept else []), *told])[:PRINT_KEPT]
     before: dict[int | str, Any] = dict(enumerate(args)) | dict(kwargs)
-    outcome.names = dict(enumerate(_names(function, len(args)))) | {name: name for name in kwargs}
+    outcome.names = dict(enumerate(_names(function))) | {name: name for name in kwargs}
     outcome.arguments = dict(enumerate(given_args)) | given_kwargs
     outcome.changed = tuple(
         key for key in before if _was_changed(before[key], outcome.arguments[key])
@@ -203,13 +203,14 @@ def _where(error: BaseException, own: str | None) -> str:
     return ""
 
 
-def _names(function: Any, count: int) -> list[str]:
+def _names(function: Any) -> list[str]:
+    """Return what a function calls its arguments by position; what `*args` holds has no name."""
     try:
         parameters = inspect.signature(function).parameters.values()
-        names = [each.name for each in parameters if each.kind is not each.VAR_POSITIONAL]
     except (TypeError, ValueError):
-        names = []
-    return [names[i] if i < len(names) else f"argument {i + 1}" for i in range(count)]
+        return []
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [each.name for each in parameters if each.kind in named]
 
 
 def _copied(value: Any) -> Any:

@@ -50,7 +50,7 @@ def disagreement(wanted: Outcome, got: Outcome, *, rtol: float, atol: float) -> 
     after, meant = got.arguments or {}, wanted.arguments or {}
     for key in wanted.changed:  # an exercise whose work is to change an argument
         if said := difference(meant[key], after.get(key), rtol=rtol, atol=atol):
-            return f"in {_name(got, key)} afterwards: {said}"
+            return f"in {_name(wanted, got, key)} afterwards: {said}"
     extra = changed_unasked(wanted, got)
     return f"{extra} was changed in place" if extra else None
 
@@ -140,11 +140,13 @@ def came_back(outcome: Outcome) -> str:
 
 def changed_unasked(wanted: Outcome, got: Outcome) -> str:
     """Return the name of an argument that was changed although nobody asked, "" if none was."""
-    return next((_name(got, key) for key in got.changed if key not in wanted.changed), "")
+    return next((_name(wanted, got, key) for key in got.changed if key not in wanted.changed), "")
 
 
-def _name(outcome: Outcome, key: int | str) -> str:
-    return (outcome.names or {}).get(key, str(key))
+def _name(wanted: Outcome, got: Outcome, key: int | str) -> str:
+    """Return what the learner calls an argument; behind `*args`, what the reference calls it."""
+    names = dict(wanted.names or {}) | dict(got.names or {})
+    return names.get(key, str(key))
 
 
 def _fits(got: BaseException | None, wanted: BaseException | None) -> bool:
