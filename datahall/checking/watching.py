@@ -30,7 +30,7 @@ MEMORY_BYTES = 2 * 2**30  # what an answer may take beyond what the process alre
 _FILE_BYTES = 100 * 10**6
 _SLACK_S = 1  # between the bell inside the judge and the end from outside
 _MUTE = 70  # the exit code of a judge that could not report
-_DIE_WITH_PARENT, _TAKE_ORPHANS = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER
+DIE_WITH_PARENT, _TAKE_ORPHANS = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER
 Beat = Callable[[dict[str, Any]], None]
 Work = Callable[[Beat], dict[str, Any]]
 
@@ -63,7 +63,7 @@ def watch(work: Work, *, seconds: float, line: int) -> dict[str, Any] | Died:
         line: The descriptor by which the watcher itself is asked: what comes in here, or its end,
             means that nobody waits any more.
     """
-    _control(_TAKE_ORPHANS, 1)
+    control(_TAKE_ORPHANS, 1)
     reader, writer = os.pipe()
     key = secrets.token_hex(8)  # what else is written into the pipe is no message
     pid = fork()
@@ -107,10 +107,10 @@ def from_message(message: bytes) -> dict[str, Any] | Died:
 def _judge(work: Work, writer: int, key: str) -> None:
     code = _MUTE
     try:
-        _control(_DIE_WITH_PARENT, signal.SIGKILL)
+        control(DIE_WITH_PARENT, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher decides
         _limit()
-        _silence(writer)
+        silence(writer)
 
         def send(message: dict[str, Any]) -> None:
             rest = f"\n{key}{json.dumps(message)}\n".encode()
@@ -129,7 +129,8 @@ def _judge(work: Work, writer: int, key: str) -> None:
         os._exit(code)
 
 
-def _control(option: int, value: int) -> None:
+def control(option: int, value: int) -> None:
+    """Ask Linux to treat this process specially; nothing happens on another system."""
     with contextlib.suppress(OSError, AttributeError):  # not on this system
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
@@ -149,7 +150,7 @@ def _limit() -> None:
             resource.setrlimit(what, (most, hard))
 
 
-def _silence(writer: int) -> None:
+def silence(*kept: int) -> None:
     """Leave no way to the screen or into the kernel's connections, which are forked too."""
     logging.disable()  # Jupyter would log what an answer displays: it cannot be shown from here
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -158,7 +159,7 @@ def _silence(writer: int) -> None:
     for entry in list(Path("/proc/self/fd").iterdir()):
         with contextlib.suppress(OSError):
             kind = str(entry.readlink()).partition(":")[0]
-            if entry.name != str(writer) and kind in ("socket", "pipe"):
+            if int(entry.name) not in kept and kind in ("socket", "pipe"):
                 os.close(int(entry.name))
 
 

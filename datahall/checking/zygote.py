@@ -1,8 +1,10 @@
 """Judge an answer beside a kernel that cannot be forked: it has used TensorFlow.
 
 A zygote is a process that has imported what the checks of a concept need, and used none of it: it
-can be forked. It starts with the first check, takes answers by cloudpickle, and ends with the
-kernel, whose end of the line closes then. Read `judged` first (in the kernel), then `serve`.
+can be forked. It is forked from the kernel itself when the checks are imported before TensorFlow
+is used (some milliseconds, and most memory is shared), else it starts beside it. It takes answers
+by cloudpickle, and ends with the kernel, whose end of the line closes then. Read `judged` first (in
+the kernel), then `serve`.
 """
 
 from __future__ import annotations
@@ -13,22 +15,37 @@ import importlib
 import linecache
 import os
 import pickle
+import select
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datahall import runtime
 from datahall.checking.calling import kept_state, source_file
-from datahall.checking.watching import Died, as_message, from_message, watch
+from datahall.checking.watching import (
+    DIE_WITH_PARENT,
+    Died,
+    as_message,
+    control,
+    fork,
+    from_message,
+    silence,
+    watch,
+)
 
 if TYPE_CHECKING:
     from datahall.checking.check import Check
 
 _LOADING_S = 60  # CPU seconds: an answer may bring imports along
 _LENGTH = 8  # bytes before a message that say how long it is
-_running: dict[str, subprocess.Popen[bytes]] = {}
+_NOTICE_S = 2.0
+_running: dict[str, subprocess.Popen[bytes] | _Forked] = {}
 
 
 class CannotTravelError(Exception):
@@ -46,7 +63,8 @@ def judged(check: Check, answer: Any) -> dict[str, Any] | Died:
     try:
         assert zygote.stdin is not None and zygote.stdout is not None  # noqa: S101 (for mypy)
         _write(zygote.stdin.fileno(), letter)
-        reply = _read(zygote.stdout.fileno())
+        with _told_if_slow(zygote.stdout.fileno(), check.exercise):
+            reply = _read(zygote.stdout.fileno())
         if not reply:  # the zygote's end, not the answer's: that would have been told
             raise BrokenPipeError("it could not load the checks, or was ended")
         found = from_message(reply)
@@ -60,8 +78,82 @@ def judged(check: Check, answer: Any) -> dict[str, Any] | Died:
     return found
 
 
-def prepared(module: str) -> subprocess.Popen[bytes]:
-    """Return the zygote of a module of checks, started if there is none; it may still be loading.
+@contextlib.contextmanager
+def _told_if_slow(line: int, exercise: str) -> Iterator[None]:
+    """Tell a person who waits why; the notice is gone when the verdict comes."""
+    slow = runtime.interactive() and not select.select([line], [], [], _NOTICE_S)[0]
+    if not slow:
+        yield
+        return
+    from IPython import display
+
+    screen: Any = display  # it has no types
+    notice = f"Judging exercise {exercise}: a moment more …"
+    screen.display({"text/plain": notice}, raw=True)
+    yield
+    screen.clear_output()
+
+
+class _Forked:
+    """A zygote that was forked from this process: what is used here of `subprocess.Popen`."""
+
+    def __init__(self) -> None:
+        asked, ask = os.pipe()
+        hear, answers = os.pipe()
+        self.returncode: int | None = None
+        self.pid = fork()
+        if self.pid == 0:
+            try:
+                os.setsid()  # Ctrl-C is the kernel's
+                signal.set_wakeup_fd(-1)
+                control(DIE_WITH_PARENT, signal.SIGKILL)
+                silence(asked, answers)
+                _serve(asked, answers)
+            finally:
+                os._exit(0)
+        os.close(asked)
+        os.close(answers)
+        self.stdin, self.stdout = os.fdopen(ask, "wb", 0), os.fdopen(hear, "rb", 0)
+
+    def poll(self) -> int | None:
+        """Return how it has ended, None if it runs."""
+        if self.returncode is None:
+            with contextlib.suppress(ChildProcessError):  # somebody else has waited for it
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it ends.
+
+        Raises:
+            TimeoutExpired: It has not, after so many seconds.
+        """
+        until = time.monotonic() + (timeout or 60.0)
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired("zygote", timeout or 60.0)
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def is_unused() -> bool:
+    """Tell whether TensorFlow is imported here but has computed nothing, so that a fork is safe."""
+    context: Any = sys.modules.get("tensorflow.python.eager.context")
+    others = any(name in sys.modules for name in ("torch", "jax"))
+    main = threading.current_thread() is threading.main_thread()
+    if sys.platform != "linux" or not main or others or not hasattr(context, "context_safe"):
+        return False
+    begun = context.context_safe()
+    return begun is None or not getattr(begun, "_initialized", True)
+
+
+def prepared(module: str) -> subprocess.Popen[bytes] | _Forked:
+    """Return the zygote of a module of checks, made if there is none; it may still be loading.
 
     Raises:
         CannotTravelError: This system cannot fork.
@@ -69,7 +161,11 @@ def prepared(module: str) -> subprocess.Popen[bytes]:
     if sys.platform != "linux":
         raise CannotTravelError("this system cannot fork a process")
     zygote = _running.get(module)
-    if zygote is None or zygote.poll() is not None:
+    if zygote is not None and zygote.poll() is None:
+        return zygote
+    if module in sys.modules and is_unused():
+        zygote = _Forked()
+    else:
         program = [sys.executable, "-P", "-m", "datahall.checking.zygote", module]
         path = os.pathsep.join([str(entry) for entry in sys.path if entry])
         zygote = subprocess.Popen(  # noqa: S603 (our own program)
@@ -80,7 +176,7 @@ def prepared(module: str) -> subprocess.Popen[bytes]:
             start_new_session=True,  # Ctrl-C is the kernel's
             env=os.environ | {"PYTHONPATH": path},
         )
-        _running[module] = zygote
+    _running[module] = zygote
     return zygote
 
 
@@ -154,14 +250,16 @@ def _end(module: str) -> None:
 
 def serve(modules: Sequence[str]) -> None:
     """Import the modules, then judge every answer that comes, each in a child of its own."""
-    from datahall import runtime
-
     line, answers = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # what a library prints is no answer
     runtime.start()
     for module in modules:
         if module:
             importlib.import_module(module)
+    _serve(line, answers)
+
+
+def _serve(line: int, answers: int) -> None:
     while letter := _read(line):
         path, cell, seconds, what = pickle.loads(letter)  # noqa: S301 (from our own kernel)
         sys.path[:] = path
