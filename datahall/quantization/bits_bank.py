@@ -83,17 +83,13 @@ QUANTIZE = Bank.of(
 
 def _with_python_integers(sums: Array, m: float, rule: str) -> Array:
     share, n = np.frexp(m)
-    q, n = int(np.floor(share * 2**31 + 0.5)), int(n)
-
-    def one(a: int) -> int:
-        if rule == "single":
-            return (2 * a * q + (1 << 31 - n)) // (1 << 32 - n)
-        for bits in (31, -n):
-            a = a * q if bits == 31 else a
-            a = ((abs(a) + ((1 << bits) >> 1)) >> bits) * (1 if a >= 0 else -1)
-        return a
-
-    return np.array([one(int(a)) for a in sums.ravel()], np.int64).reshape(sums.shape)
+    q, n = int(share * 2**31 + 0.5), int(n)
+    numbers, up = [int(a) * q for a in sums.ravel()], rule == "single"
+    for bits in (31 - n,) if up else (31, -n):
+        half = 1 << bits >> 1
+        numbers = [(1 if a >= 0 else -1) * ((abs(a) + half - (up and a < 0)) >> bits)
+                   for a in numbers]
+    return np.array(numbers, np.int64).reshape(sums.shape)
 
 
 _SINGLE = "(product + (1 << (30 - n))) >> (31 - n)"

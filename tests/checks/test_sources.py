@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.exercise
 def definitions(folder: Path) -> dict[str, ast.stmt]:
     """Return what a concept's checks and banks define at the top, by name."""
     found: dict[str, ast.stmt] = {}
-    for path in [folder / "checks.py", *folder.glob("*bank.py")]:
+    for path in [*folder.glob("*checks.py"), *folder.glob("*bank.py")]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 found[node.name] = node

@@ -1565,3 +1565,113 @@ class StopKeepingTheFirst(_Stop):
 class StopForgettingNothingKept(_Stop):
     def __init__(self, patience=2):
         self.patience = patience
+
+
+# 06.1 ---------------------------------------------------------------------------------------------
+
+
+@right("06.1")
+def affine_with_numpy(low, high, bits):
+    codes = np.arange(2**bits) - 2 ** (bits - 1)
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
+    scale = np.ptp([low, high]) / (codes.size - 1)
+    if scale == 0:
+        return 1.0, 0
+    return float(scale), int(codes[np.argmin(np.abs(low + scale * (codes - codes[0])))])
+
+
+@wrong("06.1")
+def affine_for_eight_bits_only(low, high, bits):
+    low, high = min(low, 0), max(high, 0)
+    scale = (high - low) / 255 or 1.0
+    return scale, round(-128 - low / scale) if low < high else 0
+
+
+@wrong("06.1")
+def affine_symmetric(low, high, bits):
+    return max(-low, high, 0) / (2 ** (bits - 1) - 1) or 1.0, 0
+
+
+# 06.2 ---------------------------------------------------------------------------------------------
+
+
+@right("06.2")
+def quantize_by_loop(x, scale, zero_point):
+    codes = []
+    for number in x.ravel():
+        steps = min(max(number / scale, -1e6), 1e6)
+        whole = math.floor(steps + 0.5) if steps >= 0 else math.ceil(steps - 0.5)
+        codes.append(min(max(whole + zero_point, -128), 127))
+    return np.array(codes, np.int8).reshape(x.shape)
+
+
+@wrong("06.2")
+def quantize_to_int16(x, scale, zero_point):
+    steps = x / scale
+    whole = np.sign(steps) * np.floor(np.abs(steps) + 0.5)
+    return np.clip(whole + zero_point, -(2**15), 2**15 - 1).astype(np.int16)
+
+
+@wrong("06.2", "away from zero")
+def quantize_with_round(x, scale, zero_point):
+    return np.clip(np.round(x / scale) + zero_point, -128, 127).astype(np.int8)
+
+
+# 06.3 ---------------------------------------------------------------------------------------------
+
+
+@right("06.3")
+def rescale_with_divisions(sums, m, rule):
+    share, n = math.frexp(m)
+    q = math.floor(share * 2**31 + 0.5)
+    if q == 2**31:
+        q, n = q // 2, n + 1
+    product = sums.astype(np.int64) * q
+    if rule == "single":
+        return (product + 2 ** (30 - n)) // 2 ** (31 - n)
+    for places in (31, -n):
+        if places:
+            sign = np.where(product < 0, -1, 1)
+            product = sign * ((product * sign + 2 ** (places - 1)) // 2**places)
+    return product
+
+
+@wrong("06.3")
+def rescale_as_floats_then_int(sums, m, rule):
+    return (sums * m).astype(np.int64)
+
+
+# 06.4 ---------------------------------------------------------------------------------------------
+
+
+@right("06.4")
+def pack_as_bits(codes):
+    bits = np.unpackbits(codes.view(np.uint8)[:, None], axis=1, bitorder="little")[:, :4]
+    flat = np.append(bits.ravel(), np.zeros(4 * (len(codes) % 2), np.uint8))
+    return np.packbits(flat, bitorder="little")
+
+
+@wrong("06.4")
+def pack_one_to_a_byte(codes):
+    return codes.view(np.uint8)
+
+
+# 06.5 ---------------------------------------------------------------------------------------------
+
+
+@right("06.5")
+def calibrate_by_loop(sample, candidates, bits):
+    best, least = candidates[0], math.inf
+    for limit in candidates:
+        step = limit / (2 ** (bits - 1) - 1)
+        back = np.clip(np.round(sample / step) * step, -limit, limit)
+        lost = float(((back - sample) ** 2).sum())
+        if lost < least * (1 - 1e-9):
+            best, least = limit, lost
+    return best
+
+
+@wrong("06.5")
+def calibrate_by_percentile(sample, candidates, bits):
+    wanted = np.percentile(np.abs(sample), 99)
+    return min(candidates, key=lambda limit: abs(limit - wanted))

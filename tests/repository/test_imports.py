@@ -20,7 +20,7 @@ ORDER = {module.slug: module.number for module in catalogue.load().modules}
 MAY_USE = {
     "core": {"core"},
     "bank": {"core", "bank"},
-    "checks": {"core", "bank"},
+    "checks": {"core", "bank", "checks"},
     "figures": {"core", "figures"},
     "widgets": {"core", "figures", "widgets"},
 }
