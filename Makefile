@@ -13,8 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## the environment, from the lock (ACCELERATOR=gpu for GPUs); nothing if it is current
-	@$(PYTHON) tools/setup.py $(if $(ACCELERATOR),--accelerator $(ACCELERATOR))
+setup: ## the environment, from the lock (ACCELERATOR=gpu, EXTRAS="jax ray runtimes"); nothing if current
+	@$(PYTHON) tools/setup.py $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(if $(EXTRAS),--extras $(EXTRAS))
 
 run: setup ## the main job: the course, executed in the quick preset, with a report in build/
 	@$(BIN)/datahall run --preset $(PRESET)
@@ -43,8 +43,8 @@ notebook: setup ## re-execute one notebook in place, then normalise: make notebo
 docs: setup ## the documents that are generated from runs
 	@$(BIN)/python tools/fix.py --from-runs
 
-lock: setup ## renew requirements.lock, requirements-gpu.lock and environment.yml (needs uv and network)
-	@$(BIN)/python tools/lock.py
+lock: setup ## renew the locks (KEEP=1: change no version; needs uv and network)
+	@$(BIN)/python tools/lock.py $(if $(KEEP),--keep)
 
 clean: ## remove what running has made; the environment and your own work stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Make the course's environment from the lock: `python3 tools/setup.py`, or `make setup`.
+"""Make the course's environment from the locks: `python3 tools/setup.py`, or `make setup`.
 
 Needs nothing but Python's standard library, and reads on every Python from 3.6, so that an
 unsuitable one is told what is wanted. A stamp, written last and by rename, says what the
 environment was made from: an environment without one is half-made and is built afresh, one with
-the stamp wanted is left alone, one made from an older lock is brought up to date.
+the stamp wanted is left alone, one made from an older lock is brought up to date. Extras, each with
+a lock of its own, stay until they are dropped: `--extras jax ray`, `--extras none`.
 
 Exit codes: 0 ready; 2 wrong arguments; 10 no suitable Python; 11 no venv module; 12 no disk space;
 13 no network; 14 folder cannot be written; 15 the installer failed; 130 interrupted.
@@ -24,9 +25,11 @@ import threading
 import time
 from pathlib import Path
 
-OLDEST, NEWEST = (3, 11), (3, 13)
+from interpreter import SetupError, find_python, require_venv_module
+
 SPACE_MB = {"cpu": 4500, "gpu": 14000}  # environment, bytecode and the wheels while they unpack
 LOCKS = {"cpu": "requirements.lock", "gpu": "requirements-gpu.lock"}
+EXTRAS = {name: "requirements-%s.lock" % name for name in ("jax", "ray", "runtimes")}
 STAMP, LOG, LOCK = "datahall-setup.json", "datahall-setup.log", "datahall-setup.lock"
 PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 # These settings of the caller would send packages elsewhere or lose the compiled files.
@@ -36,56 +39,6 @@ NETWORK = re.compile(
     r"|Connection refused|Network is unreachable|name resolution|ProxyError|Connection broken"
 )
 FULL = re.compile(r"No space left on device|Errno 28\b")
-
-
-class SetupError(Exception):
-    """The set-up cannot go on: the exit code, and one line that says why and what to do."""
-
-    def __init__(self, code, line):
-        Exception.__init__(self, line)
-        self.code = code
-
-
-# --- which Python ---------------------------------------------------------------------------
-
-
-def is_suitable(version):
-    """Return whether the course runs on a Python of this (major, minor)."""
-    return OLDEST <= tuple(version[:2]) <= NEWEST
-
-
-def version_of(python):
-    """Return (major, minor) of an interpreter, or None where it does not start."""
-    code = "import sys; print(sys.version_info[0], sys.version_info[1])"
-    try:
-        answer = subprocess.check_output([python, "-c", code], stderr=subprocess.DEVNULL)
-        return tuple(int(part) for part in answer.split())
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return None
-
-
-def find_python(running=None):
-    """Return (path, version) of this interpreter if the course runs on it, else of another one."""
-    running = tuple(running or sys.version_info)[:2]
-    if is_suitable(running):
-        return getattr(sys, "_base_executable", None) or sys.executable, running
-    for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
-        path = shutil.which("python3.%d" % minor)
-        if path and version_of(path) == (3, minor):
-            return path, (3, minor)
-    raise SetupError(
-        10,
-        "Python %d.%d cannot run the course. It needs Python %d.%d to %d.%d. Install one (Debian, "
-        "Ubuntu: apt install python3 python3-venv) or name one: make setup PYTHON=/path/to/python3"
-        % (running + OLDEST + NEWEST),
-    )
-
-
-def require_venv_module(python, version):
-    """Refuse an interpreter from which a distribution has split venv off."""
-    if subprocess.call([python, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL):
-        what = "Python %d.%d has no venv module. Install it (Debian, Ubuntu: apt install "
-        raise SetupError(11, (what + "python%d.%d-venv) and repeat.") % (version + version))
 
 
 # --- what is there, what is wanted ----------------------------------------------------------
@@ -120,9 +73,10 @@ def write_stamp(venv, stamp):
     part.replace(venv / STAMP)
 
 
-def wanted(project, venv, accelerator, version):
+def wanted(project, venv, accelerator, extras, version):
     """Return the stamp of an environment that is up to date."""
     return {
+        "extras": {name: digest(project / EXTRAS[name]) for name in sorted(extras)},
         "lock": digest(project / LOCKS[accelerator]),
         "pyproject": digest(project / "pyproject.toml"),
         "python": "%d.%d" % version,
@@ -294,13 +248,14 @@ def site_packages(venv):
     return found[0] if found else venv / "Lib" / "site-packages"
 
 
-def leftovers(venv, lock, pyproject):
-    """Return the installed packages that the lock does not name: an update takes them out."""
+def leftovers(venv, locks, pyproject):
+    """Return the installed packages that no lock names: an update takes them out."""
 
     def plain(name):
         return re.sub(r"[-_.]+", "-", name).lower()
 
-    kept = re.findall(r"(?m)^([\w.-]+)==", lock.read_text())
+    text = "\n".join(lock.read_text() for lock in locks)
+    kept = re.findall(r"(?m)^([\w.-]+)==", text)
     kept += re.findall(r'(?m)^name = "(.+)"', pyproject.read_text())
     installed = {plain(path.name.split("-")[0]) for path in site_packages(venv).glob("*.dist-info")}
     return sorted(installed - {plain(name) for name in kept} - {"pip"})
@@ -309,7 +264,8 @@ def leftovers(venv, lock, pyproject):
 def build(python, want, have, installer):
     """Make the environment, or bring it up to date, as the stamps `want` and `have` say."""
     venv, project = Path(want["venv"]), Path(want["project"])
-    lock, inner = project / LOCKS[want["accelerator"]], str(venv / PYTHON)
+    inner, files = str(venv / PYTHON), [LOCKS[want["accelerator"]]]
+    files += [EXTRAS[name] for name in want["extras"]]
     pip = (inner, "-m", "pip", "--no-input", "--disable-pip-version-check")
     if have:
         (venv / STAMP).unlink()
@@ -319,12 +275,14 @@ def build(python, want, have, installer):
             installer.run(step, python, "-m", "venv", *options)
             # Run by itself: inside venv its output, such as a full disk, would be lost.
             installer.run(step, inner, "-m", "ensurepip", "--default-pip")
-    if have.get("lock") != want["lock"]:
+    if any(have.get(key) != want[key] for key in ("lock", "extras")):
         with Step("packages of the lock") as step:
-            # The lock names every package, so pip need not look for what a package needs.
-            options = ("--require-hashes", "--no-deps", "--no-compile", "-r", str(lock))
+            # The locks name every package, so pip need not look for what a package needs.
+            options = ["--require-hashes", "--no-deps", "--no-compile"]
+            locks = [project / file for file in files]
+            options += [word for lock in locks for word in ("-r", str(lock))]
             installer.run(step, *pip, "install", *options)
-            extra = leftovers(venv, lock, project / "pyproject.toml")
+            extra = leftovers(venv, locks, project / "pyproject.toml")
             if extra:
                 installer.run(step, *pip, "uninstall", "-y", *extra)
     with Step("the course itself") as step:
@@ -345,6 +303,9 @@ def arguments():
     parser.add_argument("--project", default=here, type=Path, help="the checkout (default: this)")
     parser.add_argument("--venv", default=os.environ.get("DATAHALL_VENV") or None)
     parser.add_argument("--accelerator", choices=sorted(LOCKS), help="default: as it is, else cpu")
+    parser.add_argument(
+        "--extras", nargs="+", choices=[*EXTRAS, "none"], help="add these; none: drop all"
+    )
     parser.add_argument("--needs-mb", type=int, help="disk space to ask for before beginning")
     return parser.parse_args()
 
@@ -356,7 +317,9 @@ def setup(options):
     python, version = find_python()
     have = read_stamp(venv)
     accelerator = options.accelerator or have.get("accelerator") or "cpu"
-    want = wanted(project, venv, accelerator, version)
+    extras = set(options.extras or ()) | set(have.get("extras", {})) & set(EXTRAS)
+    extras = set() if "none" in extras else extras
+    want = wanted(project, venv, accelerator, extras, version)
     if have == want:
         return
     require_venv_module(python, version)
@@ -373,7 +336,8 @@ def setup(options):
                 clear(venv)
                 needed_mb = SPACE_MB[accelerator] if options.needs_mb is None else options.needs_mb
                 require_room(venv, needed_mb)
-            print("environment %s: Python %s, %s" % (venv, want["python"], accelerator), flush=True)
+            kind = " + ".join([accelerator, *want["extras"]])
+            print("environment %s: Python %s, %s" % (venv, want["python"], kind), flush=True)
             build(python, want, have, Installer(venv, lock))
         except OSError as error:
             if error.errno != errno.ENOSPC:

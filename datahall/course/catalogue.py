@@ -59,6 +59,7 @@ class Notebook:
         run_s: Measured seconds of the classroom run, or None before the first measurement.
         kernel: What its kernel may be forked from: one of `KERNELS`.
         lab_kernel: The same for its lab and solution.
+        extras: What it uses beyond the main lock if it is there (`datahall.extras`).
     """
 
     stem: str
@@ -72,6 +73,7 @@ class Notebook:
     run_s: Seconds | None = None
     kernel: Kernel = "tensorflow"
     lab_kernel: Kernel = "tensorflow"
+    extras: tuple[str, ...] = ()
 
     @property
     def solution(self) -> str | None:

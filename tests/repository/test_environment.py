@@ -17,7 +17,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from datahall import extras
+
 LOCKS = ["requirements.lock", "requirements-gpu.lock"]
+EXTRAS = {name: f"requirements-{name}.lock" for name in extras.MODULES}
+ALL = [*LOCKS, *EXTRAS.values()]
 MACHINES = [
     {"sys_platform": system, "platform_machine": machine, "python_full_version": python}
     for system, machine in [
@@ -53,7 +57,7 @@ def pyproject() -> dict[str, dict[str, object]]:
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", ALL)
 def test_every_package_of_a_lock_has_one_version_and_hashes(root: Path, name: str):
     for requirement, hashes in entries((root / name).read_text(encoding="utf-8")):
         assert re.fullmatch(r"==[\w.!+-]+", str(requirement.specifier)), requirement
@@ -61,7 +65,7 @@ def test_every_package_of_a_lock_has_one_version_and_hashes(root: Path, name: st
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), requirement
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_lock_names_no_address(root: Path, name: str):
     text = (root / name).read_text(encoding="utf-8")
     assert not re.search(r"://| @ |--(index|extra-index|find-links|trusted)", text)
@@ -94,8 +98,8 @@ def test_a_lock_satisfies_every_requirement_of_the_project(
     root: Path, pyproject: dict[str, dict], name: str, accelerator: str
 ):
     project = pyproject["project"]
-    extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras[accelerator] + extras["dev"]
+    optional = project["optional-dependencies"]
+    wanted = project["dependencies"] + optional[accelerator] + optional["dev"]
     locked = {
         canonicalize_name(requirement.name): next(iter(requirement.specifier)).version
         for requirement, _ in entries((root / name).read_text(encoding="utf-8"))
@@ -105,6 +109,31 @@ def test_a_lock_satisfies_every_requirement_of_the_project(
         version = locked.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is not locked: make lock"
         assert requirement.specifier.contains(version), (text, version)
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_the_lock_of_an_extra_adds_to_the_main_lock_and_repeats_nothing_of_it(
+    root: Path, pyproject: dict[str, dict], name: str
+):
+    main, own = (
+        {canonicalize_name(r.name): r.specifier for r, _ in entries((root / file).read_text())}
+        for file in (LOCKS[0], EXTRAS[name])
+    )
+    assert set(main) & set(own) == set()
+    for text in pyproject["project"]["optional-dependencies"][name]:
+        wanted = Requirement(text)
+        pinned = next(iter((main | own)[canonicalize_name(wanted.name)])).version
+        assert wanted.specifier.contains(pinned), (text, pinned)
+
+
+def test_the_set_up_knows_the_extras_that_the_course_names(root: Path):
+    said = subprocess.run(
+        [sys.executable, root / "tools" / "setup.py", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"--extras {{{','.join([*extras.MODULES, 'none'])}}}" in " ".join(said.split())
 
 
 def test_the_conda_environment_installs_the_lock_on_the_same_pythons(
@@ -126,7 +155,9 @@ def test_what_is_installed_is_what_the_lock_names(root: Path):
     except importlib.metadata.PackageNotFoundError:
         accelerator = "requirements-gpu.lock"
     wrong = {}
-    for requirement, _ in entries((root / accelerator).read_text(encoding="utf-8")):
+    files = [accelerator, *(EXTRAS[name] for name in EXTRAS if not extras.lacking(name))]
+    text = "".join((root / file).read_text(encoding="utf-8") for file in files)
+    for requirement, _ in entries(text):
         if not holds(requirement.marker):
             continue
         version = importlib.metadata.version(requirement.name)

@@ -65,6 +65,26 @@ def test_a_change_of_accelerator_builds_the_environment_afresh_and_is_remembered
     assert json.loads(checkout.stamp.read_text())["accelerator"] == "gpu"
 
 
+def test_an_extra_is_added_in_place_remembered_and_dropped_when_that_is_asked(checkout: Checkout):
+    assert checkout.setup().returncode == 0
+    mark = checkout.venv / "not-built-afresh"
+    mark.touch()
+    checkout.lock("jaxwheel", file="requirements-jax.lock")
+    added = checkout.setup("--extras", "jax")
+    assert added.returncode == 0, added.stderr
+    assert "cpu + jax" in added.stdout
+    assert checkout.holds("jaxwheel")
+    assert mark.exists()
+    again = checkout.setup()
+    assert (again.returncode, again.stdout) == (0, "")
+    checkout.lock("otherwheel")
+    assert checkout.setup().returncode == 0  # the main lock has changed: the extra stays
+    assert checkout.holds("jaxwheel")
+    assert checkout.setup("--extras", "none").returncode == 0
+    assert checkout.holds("otherwheel")
+    assert not checkout.holds("jaxwheel")
+
+
 def test_an_installer_killed_half_way_is_not_trusted_and_the_next_call_completes(
     checkout: Checkout,
 ):

@@ -22,8 +22,8 @@ EXIT = {"python": 10, "venv": 11, "disk": 12, "network": 13, "read-only": 14, "i
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    """The set-up program as a module."""
-    spec = importlib.util.spec_from_file_location("tools_setup", ROOT / "tools" / "setup.py")
+    """What the set-up knows of Pythons, as a module."""
+    spec = importlib.util.spec_from_file_location("interpreter", ROOT / "tools" / "interpreter.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
