@@ -163,3 +163,28 @@ def test_a_part_of_the_layers_promises_nothing_of_the_whole(
     text = plan.summary([plan.Result(nbval, seconds=60.0)], 20)
     assert "with 60: 3.0, without lint, unit" in text
     assert "met" not in text
+
+
+ORPHAN = """
+import subprocess, sys
+work = "import time\\nwhile time.process_time() < 1: pass"
+subprocess.Popen([sys.executable, "-c", work], start_new_session=True)
+"""
+COUNT = """
+import subprocess, sys
+sys.path[:0] = ["tools"]
+import test
+test.adopt_orphans()
+subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
+before = test.cpu_seconds()
+test.wait_for_orphans()
+print(test.cpu_seconds() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are handed over on Linux only")
+def test_the_processor_time_of_what_outlives_its_parent_is_counted(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT, ORPHAN], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) >= 0.9

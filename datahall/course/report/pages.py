@@ -43,7 +43,10 @@ def _exporter() -> Any:
     settings.HTMLExporter.exclude_input_prompt = True
     settings.HTMLExporter.exclude_output_prompt = True
     settings.HTMLExporter.embed_images = True
-    return HTMLExporter(template_name="basic", config=settings)  # type: ignore[no-untyped-call]
+    exporter = HTMLExporter(template_name="basic", config=settings)  # type: ignore[no-untyped-call]
+    # slow, and `without_scripts` cleans the whole page:
+    exporter.register_filter("clean_html", lambda text: text)  # type: ignore[no-untyped-call]
+    return exporter
 
 
 @cache
