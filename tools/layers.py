@@ -78,7 +78,8 @@ TEST = (
         "course",
         "the machinery: strict runs, interrupts, commands, the papermill engine",
         3.0,
-        ((*PYTEST, *TWO, "--dist", "loadfile", "tests/course"),),  # a file shares its runs
+        # A file shares its runs. Many wait for a time limit: a third worker uses that time.
+        ((*PYTEST, "-n", "3", "--dist", "loadfile", "tests/course"),),
     ),
     Layer(
         "warm",
@@ -113,7 +114,7 @@ TEST = (
         ((*PYTEST, EXECUTION),),  # runs two notebooks at a time itself
         grows=True,
     ),
-    Layer("browser", "JupyterLab in Chromium", 2.6, ((*PYTEST, "tests/browser"),)),
+    Layer("browser", "JupyterLab in Chromium", 2.6, ((*PYTEST, *TWO, "tests/browser"),)),
     Layer(
         "claims",
         "the ledger is what the runs say",

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from datahall import guard
-from datahall.course import catalogue
+from datahall.course import catalogue, warm
 from datahall.course.notebooks import normalise
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,8 +127,8 @@ class Sheet:
 class Lab:
     """A JupyterLab server on this machine, with its own folder, data folder and settings."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, zygotes: dict[str, str]) -> None:
+        self.folder, self.zygotes = folder, zygotes
         self.token = secrets.token_hex(16)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -190,6 +190,8 @@ class Lab:
         dropped = ("DATAHALL_HEADLESS", "DATAHALL_STRICT", "MPLBACKEND")
         kept = {name: value for name, value in os.environ.items() if name not in dropped}
         places = {
+            **self.zygotes,
+            "JUPYTER_DEFAULT_PROVISIONER_NAME": "datahall-warm",
             "DATAHALL_HOME": self.folder / "home",
             "IPYTHONDIR": guard.prepare(self.folder / "ipython"),
             "JUPYTER_CONFIG_DIR": self.folder / "config",
@@ -260,10 +262,11 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Lab]:
-    """JupyterLab with nothing open."""
-    started = Lab(tmp_path_factory.mktemp("lab"))
-    yield started
-    started.stop()
+    """JupyterLab with nothing open, and with warm kernels as `datahall lab` has them."""
+    with warm.zygotes() as held:
+        started = Lab(tmp_path_factory.mktemp("lab"), held)
+        yield started
+        started.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from datahall.course import cli
+from datahall.course import cli, warm
 
 Write = Callable[..., Path]
 Kernels = Callable[[], list[psutil.Process]]
@@ -41,6 +41,13 @@ def build_notebook(path: Path, *sources: str, kernel: str | None = "python3") ->
 def write_notebook() -> Write:
     """Return the builder of tiny notebooks."""
     return build_notebook
+
+
+@pytest.fixture(scope="session")
+def zygotes() -> Iterator[dict[str, str]]:
+    """The variables of warm kernels, for tests of what is above a kernel."""
+    with warm.zygotes() as held:
+        yield held
 
 
 def living_kernels() -> list[psutil.Process]:

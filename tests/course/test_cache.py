@@ -44,8 +44,8 @@ print(helper.value, text, more, names, n, os.environ.get("DATAHALL_COLOUR"))
 class Course:
     """A folder with a lecture, what it reads, and a way to run it with the cache."""
 
-    def __init__(self, here: Path, write_notebook: Write) -> None:
-        self.here, self.out = here / "course", here / "out"
+    def __init__(self, here: Path, write_notebook: Write, zygotes: dict[str, str]) -> None:
+        self.here, self.out, self.zygotes = here / "course", here / "out", zygotes
         (self.here / "folder").mkdir(parents=True)
         (self.here / "table.csv").write_text("1")
         (self.here / "helper.py").write_text("value = 1")
@@ -59,7 +59,9 @@ class Course:
         folder = RunFolder(self.out)
         try:
             settings = Settings(jobs=2, pages=pages, timeout_s=60)
-            schedule = Schedule(plan, folder, settings, View(), None, cached=True)
+            schedule = Schedule(
+                plan, folder, settings, View(), None, zygotes=self.zygotes, cached=True
+            )
             complete(schedule.run())
             folder.publish()
             return {run.name: run for run in schedule.runs}
@@ -74,10 +76,15 @@ def item(path: Path, *needs: str, preset: str = "smoke", **given: object) -> Ite
 
 
 @pytest.fixture
-def course(tmp_path: Path, write_notebook: Write, monkeypatch: pytest.MonkeyPatch) -> Course:
+def course(
+    tmp_path: Path,
+    write_notebook: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    zygotes: dict[str, str],
+) -> Course:
     monkeypatch.setenv("DATAHALL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DATAHALL_COLOUR", "red")
-    return Course(tmp_path, write_notebook)
+    return Course(tmp_path, write_notebook, zygotes)
 
 
 def edit_cell(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +137,17 @@ def test_a_changed_ingredient_is_no_hit(course: Course, monkeypatch: pytest.Monk
         assert [course.run()["lecture"].cached for _ in range(2)] == [False, True], what
     (course.here / "table.csv").unlink()
     assert course.run()["lecture"].status == "failed"
+
+
+def test_what_ran_warm_is_given_back_cold_and_the_reverse(course: Course) -> None:
+    held = course.zygotes
+    for zygotes in (held, {}):
+        course.zygotes = zygotes
+        assert [course.run()["lecture"].cached for _ in range(2)] == [not zygotes, True]
+    (course.here / "helper.py").write_text("value = 2")
+    assert [course.run()["lecture"].cached for _ in range(2)] == [False, True]
+    course.zygotes = held
+    assert course.run()["lecture"].cached
 
 
 def test_other_parameters_or_another_preset_are_no_hit(course: Course) -> None:

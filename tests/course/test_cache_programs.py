@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,7 @@ print(run("child", here))
 CHILD = """
 import os, pathlib, sys, time
 import ingredient
+import _lsprof
 here = pathlib.Path(sys.argv[1])
 text = (here / "child.csv").read_text()
 names = sorted(os.listdir(here / "folder"))
@@ -62,6 +65,8 @@ def lecture(
         "import pathlib, sys\nprint(pathlib.Path(sys.argv[1], 'deep.csv').read_text())"
     )
     (course.here / "deep.csv").write_text("deep")
+    name = f"_lsprof{sysconfig.get_config_var('EXT_SUFFIX')}"  # a module in C that nobody imports
+    shutil.copyfile(Path(sysconfig.get_config_var("DESTSHARED"), name), course.here / name)
     cell = STARTS.format(here=str(course.here), end=killed or "pass")
     return write(course.here / "starts.ipynb", cell)
 
@@ -73,9 +78,15 @@ def cached(course: Course, path: Path) -> bool:
     return run.cached
 
 
+def append(path: Path) -> None:
+    """Make a file other than it was: its loader does not mind a zero at the end."""
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "a file it read": lambda here: (here / "child.csv").write_text("2"),
     "a module it imported": lambda here: (here / "ingredient.py").write_text("value = 'second'"),
+    "a module in C": lambda here: append(next(here.glob("_lsprof*"))),
     "its own code": lambda here: (here / "child.py").write_text(
         (here / "child.py").read_text() + "\n"
     ),

@@ -44,7 +44,7 @@ class Noted(View):
 
 @pytest.fixture
 def carry_out(
-    tmp_path: Path, write_notebook: Write
+    tmp_path: Path, write_notebook: Write, zygotes: dict[str, str]
 ) -> Callable[..., tuple[Noted, dict[str, NotebookRun]]]:
     """Return a function that runs `name: (cell, needs)` and gives the events and the results."""
 
@@ -58,7 +58,7 @@ def carry_out(
         view, folder = Noted(interrupt_at), RunFolder(tmp_path / "out")
         try:
             settings = Settings(jobs=jobs, pages=False, keep_going=True)
-            view.schedule = Schedule(items, folder, settings, view, None)
+            view.schedule = Schedule(items, folder, settings, view, None, zygotes=zygotes)
             complete(view.schedule.run())
             return view, {run.name: run for run in view.schedule.runs}
         finally:

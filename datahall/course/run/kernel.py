@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +172,3 @@ def exists(name: str) -> bool:
     except NoSuchKernel:
         return False
     return True
-
-
-def can_be_warm() -> bool:
-    """Tell whether the provisioner of warm kernels is installed."""
-    found = entry_points(group="jupyter_client.kernel_provisioners")
-    return any(point.name == WARM for point in found)
