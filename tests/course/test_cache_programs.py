@@ -12,7 +12,7 @@ import pytest
 
 from datahall.course.run import observing
 
-from .test_cache import Course, course, item
+from .test_cache import MAKES, USES, Course, course, item
 
 __all__ = ["course"]
 Write = Callable[..., Path]
@@ -128,6 +128,21 @@ def test_a_program_that_starts_what_is_not_seen_makes_the_run_unfit(
 ) -> None:
     path = lecture(course, write_notebook, more=UNSEEN[what])
     assert [cached(course, path) for _ in range(2)] == [False, False]
+
+
+def test_what_a_program_made_is_restored(course: Course, write_notebook: Write) -> None:
+    (course.here / "maker.py").write_text(MAKES.format(here=str(course.here)))
+    cell = (
+        "import os, subprocess\nfrom datahall import programs\n"
+        f"where = dict(os.environ, PYTHONPATH={str(course.here)!r})\n"
+        "subprocess.run(programs.command('maker'), env=where, check=True);"
+    )
+    makes = write_notebook(course.here / "makes.ipynb", cell)
+    for more, cached in (("", False), ("# edited", True)):
+        uses = write_notebook(course.here / "uses.ipynb", USES, more)
+        found = course.run(item(makes), item(uses, "makes"))
+        assert [run.status for run in found.values()] == ["passed", "passed"]
+        assert [run.cached for run in found.values()] == [cached, False]
 
 
 ODD = {

@@ -7,9 +7,17 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import (
+    new_code_cell,
+    new_markdown_cell,
+    new_notebook,
+    new_output,
+    new_raw_cell,
+)
 
-from datahall.course.report import report
+from datahall.course.report import pages, report
 from datahall.course.run import runner
 from datahall.course.run.results import Bounds, Results, Value
 
@@ -150,6 +158,22 @@ def test_an_executed_notebook_is_a_page_that_fetches_nothing(results: Results) -
     assert not [a for a in page.addresses if re.match(r"(?i)https?:|//", a)]
     assert any(a.startswith("data:image/png;base64,") for a in page.addresses)
     assert "A peak at the second of three points." in page.words
+
+
+def test_no_cell_of_any_kind_brings_a_script_into_a_page(tmp_path: Path) -> None:
+    danger = "<script>alert(1)</script><b onclick='x()'>told</b>"
+    html = new_output("display_data", {"text/html": danger, "text/plain": "told"})
+    cells = [
+        new_raw_cell(danger, metadata={"format": "text/html"}),
+        new_markdown_cell(danger),
+        new_code_cell(danger, outputs=[html, new_output("stream", text=danger)]),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "in.ipynb")
+    pages.write(tmp_path / "in.ipynb", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("told") >= 4
+    assert "script" not in Page(text).tags
+    assert not re.search(r"<[^>]*onclick", text)
 
 
 def test_the_page_of_a_failed_notebook_starts_with_the_failure(results: Results) -> None:

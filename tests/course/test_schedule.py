@@ -92,12 +92,12 @@ def test_a_chain_is_as_long_as_its_measured_runs(tmp_path: Path, write_notebook:
     row = catalogue.load().notebooks[0]
     items = [
         Item("a", source, replace(row, run_s=5.0)),
-        Item("b", source, replace(row, run_s=30.0), needs=("a",)),
-        Item("c", source, replace(row, run_s=7.0), needs=("a",)),
+        Item("b", source, replace(row, run_s=7.0), needs=("a",)),
+        Item("c", source, replace(row, run_s=30.0), needs=("a",)),
         Item("d", source, replace(row, run_s=None), needs=("b", "c")),
-        Item("e", source),
+        Item("e", source, needs=("a",)),
     ]
-    assert chain_seconds(items) == [36.0, 31.0, 8.0, 1.0, 1.0]
+    assert chain_seconds(items) == [36.0, 8.0, 31.0, 1.0, 1.0]
 
 
 def test_what_needs_a_failed_notebook_is_skipped_and_so_is_what_needs_that(
