@@ -182,13 +182,13 @@ def traces(layers: Sequence[str], rules: Sequence[str], counts: Mapping[str, Arr
                       color="white" if count > 150 else INK,
                       fontweight="bold" if count == 0 else "normal")  # fmt: skip
         axis.set_title(f"{kernels} kernels")
-        axis.set_xticks(range(len(rules)), rules)
+        axis.set_xticks(range(len(rules)), [rule.replace(", ", ",\n") for rule in rules])
         axis.set_yticks(range(len(layers)), layers if axis is axes[0][0] else [""] * len(layers))
         axis.tick_params(length=0)
         exact = []
         for layer, line in zip(layers, table, strict=True):
             right = [rule for rule, count in zip(rules, line, strict=True) if count == 0]
-            exact.append(f"{layer} {' and '.join(right) or 'none'}")
+            exact.append(f"{layer} ({'; '.join(right) or 'none'})")
         words.append(f"{kernels} kernels, rules without a difference: {', '.join(exact)}")
     return describe(made, ". ".join(words) + ".")
 

@@ -1,9 +1,10 @@
 """A quantized network in integers only: sums in int32, then a multiplier and a shift to int8.
 
-Reading order: `multiplier` (a real factor as an integer and a shift), `single`, `double` and
-`floating` (three rules of rounding), `Layer` and `sums` (what is accumulated), `apply` (a layer)
-and `run` (a network). Which rule a kernel of LiteRT follows, lecture 06_quantization_integers finds
-by experiment. Nothing here needs LiteRT or TensorFlow; `litert.layers_of` reads layers from a file.
+Reading order: `multiplier` (a real factor as an integer and a shift), `single`, `double`,
+`double_up` and `floating` (four rules of rounding), `Layer` and `sums` (what is accumulated),
+`apply` (a layer) and `run` (a network). Which rule a kernel of LiteRT follows, lecture
+06_quantization_integers finds by experiment. Nothing here needs LiteRT or TensorFlow;
+`litert.layers_of` reads layers from a file.
 """
 
 from __future__ import annotations
@@ -97,6 +98,26 @@ def double(sums: Array, real: float | Array) -> Array:
     return _half_away(high, right)
 
 
+def double_up(sums: Array, real: float | Array) -> Array:
+    """Return sums times a factor, in integers, rounded twice like `double`, but ties go up.
+
+    Args:
+        sums: (…, filters), int32.
+        real: One factor, or one for each filter.
+
+    Returns:
+        int64, not saturated.
+
+    Example:
+        >>> double_up(np.array([3, -3]), 0.5).tolist(), double(np.array([3, -3]), 0.5).tolist()
+        ([2, -1], [2, -2])
+    """
+    q, shift = multiplier(real)
+    left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
+    high = ((np.asarray(sums, np.int64) << left) * q + 2**30) >> 31
+    return np.asarray((high + ((np.int64(1) << right) >> 1)) >> right)
+
+
 def _half_away(numbers: Array, places: Any) -> Array:
     """Shift integers to the right, rounded to the nearest, ties away from zero."""
     half = (np.int64(1) << places) >> 1
@@ -127,6 +148,7 @@ def floating(sums: Array, real: float | Array) -> Array:
 RULES: dict[str, Callable[[Array, Array], Array]] = {
     "single": single,
     "double": double,
+    "double, up": double_up,
     "float32": floating,
 }
 """The rules of rounding, by the names that the lecture uses."""
@@ -234,7 +256,7 @@ def apply(layer: Layer, codes: Array, rule: str) -> Array:
     Args:
         layer: The layer.
         codes: As for `sums`.
-        rule: "single", "double" or "float32".
+        rule: One of `RULES`.
 
     Returns:
         int8, the shape of the sums.

@@ -39,6 +39,14 @@ def test_double_rounds_after_31_bits_and_after_the_rest(number: int, factor: flo
     assert integers.double(np.array([number]), factor)[0] == wanted
 
 
+@given(numbers, factors)
+def test_double_up_differs_from_double_only_in_ties_below_zero(number: int, factor: float):
+    q, shift = (int(part) for part in integers.multiplier(factor))
+    first = exactly(Fraction(number * q, 2**31), "up")
+    wanted = exactly(first * Fraction(2) ** shift, "up")
+    assert integers.double_up(np.array([number]), factor)[0] == wanted
+
+
 def test_factors_of_one_and_more_shift_to_the_left():
     sums = np.array([-7, 3, 1000])
     for rule in integers.RULES.values():
@@ -150,6 +158,18 @@ def test_every_layer_equals_the_reference_kernels(network):
     for (index, layer), found in zip(layers, ours, strict=True):
         assert (found == runner.tensor(index)).all(), layer.name
         assert len(np.unique(found)) > 20
+
+
+@pytest.mark.parametrize(("kernels", "rule"), [("optimized", "double, up"), ("default", "float32")])
+def test_the_fast_kernels_have_one_rule_each(network, kernels: str, rule: str):
+    _, images, content = network
+    runner = litert.Runner(content, kernels=kernels, keep=True)
+    codes = runner.codes(images)
+    runner.run(codes)
+    for index, layer in litert.layers_of(content):
+        found = runner.tensor(index)
+        assert (integers.apply(layer, codes, rule).reshape(found.shape) == found).all(), layer.name
+        codes = found
 
 
 def test_the_other_rule_would_differ(network):
