@@ -94,12 +94,16 @@ def call(
     with warnings.catch_warnings(record=True) as warned, _redirected(capture):
         warnings.simplefilter("default")
         outcome = _attempt(function, given_args, given_kwargs, seconds)
+    own = own or source_file(function)
     if outcome.error is not None:
-        own = own or source_file(function)
         outcome.where = _where(outcome.error, own)
         if outcome.kind == "unanswered" and not _raised_in(outcome.error, own):
             outcome.kind = "raised"
-    told = [f"{warning.category.__name__}: {warning.message}" for warning in warned]
+    told = [  # a library's own warnings are no concern of the learner
+        f"{warning.category.__name__}: {warning.message}"
+        for warning in warned
+        if own in (None, warning.filename)
+    ]
     outcome.printed = "\n".join([*([capture.kept] if capture.kept else []), *told])[:PRINT_KEPT]
     before: dict[int | str, Any] = dict(enumerate(args)) | dict(kwargs)
     outcome.names = dict(enumerate(_names(function))) | {name: name for name in kwargs}

@@ -29,6 +29,7 @@ _RAISED: tuple[tuple[type[BaseException], str], ...] = (
     (IndexError, "Which is the last index that exists there?"),
     (KeyError, "Which keys are there?"),
     (ZeroDivisionError, "What should it return when there is nothing to divide by?"),
+    (OverflowError, "Which type holds numbers as large as that?"),
     (AttributeError, "Of which type is the value on that line?"),
     (TypeError, "Of which types are the values on that line?"),
     (ValueError, "Which shapes and values meet on that line?"),

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from datahall.checking import diagnosing, explaining, showing
 from datahall.checking.calling import Outcome, call, source_file
 from datahall.checking.diagnosing import Witness
@@ -187,7 +189,10 @@ class Trial:
         for step in self.check.steps:
             if isinstance(step, Search) or self._left() <= 0:
                 continue
-            failure = self._property(step) if isinstance(step, Property) else self._step(step)
+            if isinstance(step, Property):
+                failure = self._property(step)
+            else:  # after other calls, and at once after itself
+                failure = self._step(step) or self._step(step)
             if failure is not None:
                 what = failure.sentence[:-1]
                 return Failure(
@@ -221,7 +226,19 @@ class Trial:
             if self._ignores(name, seen):
                 return f"The result does not depend on `{name}`: use the argument."
         others = [each for each in self.seen if each.has_values and each is not seen]
+        if any(self._is_kept(each, seen) for each in others):
+            return "That is the result of an earlier call: does it keep something between calls?"
         return noticed([(each.wanted.value, each.got.value) for each in (seen, *others)])
+
+    def _is_kept(self, earlier: Witness, seen: Witness) -> bool:
+        """Whether an array came back that was right for another call."""
+        close = partial(explaining.disagreement, rtol=self.check.rtol, atol=self.check.atol)
+        value = np.ravel(earlier.got.value)
+        several = value.size > 1 and bool(
+            (value != value[0]).any()
+        )  # equal numbers may be a coincidence
+        right = several and close(earlier.wanted, earlier.got) is None
+        return right and close(earlier.got, seen.got) is None
 
     def _ignores(self, name: str, seen: Witness) -> bool:
         """Whether the answer gives the same without a keyword argument, where ours does not."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from datahall.checking.showing import plain, shown
 
 Pairs = Sequence[tuple[Any, Any]]  # what was expected, what came back
 _RTOL = 1e-6
+_MOST_PARTS = 4  # of a tuple whose orders are tried
 
 
 def noticed(pairs: Pairs) -> str:
@@ -35,7 +37,7 @@ def noticed(pairs: Pairs) -> str:
     different = [pair for pair in pairs if difference(*pair, rtol=_RTOL) is not None]
     if not different:
         return ""
-    for fact in (_order, _nan, _axes, _sign, _factor, _offset, _rounded, _places):
+    for fact in (_order, _kind, _nan, _axes, _sign, _factor, _offset, _rounded, _places):
         with contextlib.suppress(Exception):  # values are a learner's: of any kind
             if said := fact(pairs, different):
                 return said
@@ -46,10 +48,15 @@ def _order(pairs: Pairs, different: Pairs) -> str:
     if not all(isinstance(each, tuple) and len(each) > 1 for pair in pairs for each in pair):
         return ""
     parts = range(len(pairs[0][0]))
-    for turned in ([*parts[1:], 0], [*parts[-1:], *parts[:-1]], list(parts[::-1])):
+    for turned in [] if len(parts) > _MOST_PARTS else permutations(parts):
         if all(_same(wanted, tuple(got[n] for n in turned)) for wanted, got in pairs):
             return "The parts are right, but they come in another order."
     return ""
+
+
+def _kind(pairs: Pairs, different: Pairs) -> str:
+    wanted, got = _numbers(pairs)
+    return "The numbers are right, only their type is not." if _close(wanted, got) else ""
 
 
 def _nan(pairs: Pairs, different: Pairs) -> str:
@@ -115,9 +122,12 @@ def _rounded(pairs: Pairs, different: Pairs) -> str:
 
 
 def _places(pairs: Pairs, different: Pairs) -> str:
-    if any(np.ndim(got) == 0 for _, got in pairs):
+    flat = [(np.ravel(wanted), np.ravel(got)) for wanted, got in pairs]
+    if any(wanted.size != got.size or not got.size for wanted, got in flat):
         return ""
-    same = all(_close(np.sort(wanted, axis=None), np.sort(got, axis=None)) for wanted, got in pairs)
+    if all(_close(*pair) for pair in flat):
+        return "The numbers are right, only the shape is not."
+    same = all(_close(np.sort(wanted), np.sort(got)) for wanted, got in flat)
     return "The right numbers stand at other places." if same else ""
 
 
@@ -130,9 +140,11 @@ def _numbers(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     if any(np.shape(wanted) != np.shape(got) or isinstance(got, bool) for wanted, got in pairs):
         raise ValueError("other shapes")
     wanted, got = (
-        np.concatenate([np.ravel(np.asarray(pair[side], float)) for pair in pairs])
-        for side in (0, 1)
+        np.concatenate([np.ravel(np.asarray(pair[side])) for pair in pairs]) for side in (0, 1)
     )
+    if any(numbers.dtype.kind not in "iuf" for numbers in (wanted, got)):
+        raise ValueError("no numbers")
+    wanted, got = wanted.astype(float), got.astype(float)
     if not (np.isfinite(wanted).all() and np.isfinite(got).all()):
         raise ValueError("not finite")
     return wanted, got

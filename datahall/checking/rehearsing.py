@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from datahall.checking.showing import described
 from datahall.checking.steps import Property
 
 _IMAGES = np.array([[1.0, 2.0], [3.0, 1.0]], np.float32)
@@ -74,8 +75,11 @@ def steps_as_keras(
             once = f"step {number} of {optimizer} on {on}"
             loss = step(mine, mine.optimizer, _ordered(mine.loss), _IMAGES, np.array(labels))
             wanted, weights = keras_own()[number - 1]
-            if said := _loss_said(loss, wanted, once) or _weights_said(mine, weights, once):
+            said = _no_loss(loss, once) or _weights_said(mine, weights, once)
+            if said:
                 return said
+            if not np.isclose(float(loss), wanted, atol=1e-5):
+                return f"train_step returned {float(loss):.4f} at {once}, expected {wanted:.4f}"
         return None
 
     return Property(name, test, idea=idea)
@@ -96,14 +100,12 @@ def _ordered(loss: Any) -> Callable[[Any, Any], Any]:
     return ordered
 
 
-def _loss_said(loss: Any, wanted: float, once: str) -> str | None:
+def _no_loss(loss: Any, once: str) -> str | None:
     if loss is None:
         return f"train_step returned None at {once}. Is the return line missing?"
-    if not isinstance(loss, float) and (np.shape(loss) != () or not hasattr(loss, "dtype")):
-        return f"train_step returned {loss!r} at {once}, expected the loss {wanted:.4f}"
-    if not np.isclose(float(loss), wanted, atol=1e-5):
-        return f"train_step returned {float(loss):.4f} at {once}, expected {wanted:.4f}"
-    return None
+    if isinstance(loss, float) or (hasattr(loss, "dtype") and np.shape(loss) == ()):
+        return None
+    return f"train_step returned {described(loss)} at {once}, expected the loss, one number"
 
 
 def _weights_said(model: Any, weights: list[Any], once: str) -> str | None:

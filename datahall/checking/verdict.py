@@ -87,7 +87,7 @@ class Verdict:
 def _row(what: str, value: str) -> str:
     left = "text-align:left;vertical-align:top"
     code = f"<code style='white-space:pre-wrap'>{html.escape(value)}</code>"
-    head = f"<th scope='row' style='{left}'>{html.escape(what)}</th>"
+    head = f"<th scope='row' style='{left};white-space:nowrap'>{html.escape(what)}</th>"
     return f"<tr>{head}<td style='{left}'>{code}</td></tr>"
 
 

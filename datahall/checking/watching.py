@@ -72,6 +72,8 @@ def watch(work: Work, *, seconds: float, line: int) -> dict[str, Any] | Died:
     os.close(writer)
     try:
         result, last, why = _follow(pid, reader, line, key, seconds)
+        if why == "exit" and not _ends(pid):
+            why = "mute"
     finally:
         os.close(reader)
         os.kill(pid, signal.SIGKILL)  # harmless when it has ended: the number is ours until waited
@@ -190,6 +192,16 @@ def _follow(
             if "broken" in message:
                 return None, {"error": message["broken"]}, "broken"
             last, mark, cpu_mark = message["beat"], time.monotonic(), _cpu(child)
+
+
+def _ends(pid: int) -> bool:
+    """Whether a child whose line has ended ends, too; it is not yet waited for."""
+    until = time.monotonic() + _SLACK_S
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def _messages(lines: list[bytes], key: str) -> list[dict[str, Any]]:

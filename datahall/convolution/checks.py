@@ -24,7 +24,7 @@ _shapes = st.tuples(*[st.integers(1, 4)] * 2, *[st.integers(0, 4)] * 2)
 _image_and_kernel = _shapes.flatmap(
     lambda s: st.tuples(_plane(s[0] + s[2], s[1] + s[3]), _plane(s[0], s[1]))
 )
-_counts = st.integers(1, 8)
+_counts = st.integers(1, 12)
 _amounts = st.builds(lambda n, power: float(n * 10**power), st.integers(1, 20), st.integers(0, 9))
 
 output_size = Check(

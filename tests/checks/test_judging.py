@@ -373,3 +373,16 @@ def test_a_changed_argument_is_called_what_the_learner_calls_it_or_else_as_we_do
     said = total.judge(answer).message
     assert f"changed its argument {name} in place" in said
     assert f"Work on a copy: {name}.copy()." in said
+
+
+def test_an_answer_that_is_wrong_at_once_after_itself_is_told_so():
+    before = []
+
+    def right_unless_repeated(size, kernel, *, stride=1):
+        again = bool(before) and before[-1] == (size, kernel, stride)
+        before.append((size, kernel, stride))
+        return places(size, kernel, stride=stride) + again
+
+    steps = [Example((3, 1), idea="Draw it."), Trap("a stride", (8, 3), {"stride": 2}, idea="…")]
+    message = check(steps=steps)(right_unless_repeated).message
+    assert "although the same call was right before" in message

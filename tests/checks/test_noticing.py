@@ -21,8 +21,10 @@ TOLD = [
     (np.round, "The numbers are right, but rounded: keep all digits."),
     (lambda x: np.round(x, 2), "The numbers are right, but rounded: keep all digits."),
     (np.trunc, "The numbers are right, but without their fractions."),
+    (np.ravel, "The numbers are right, only the shape is not."),
     (lambda x: np.roll(x, 1), "The right numbers stand at other places."),
     (lambda x: x * np.nan, "nan comes from 0 / 0, inf / inf or inf − inf."),
+    (lambda x: x.tolist(), "The numbers are right, only their type is not."),
     (lambda x: x**2, ""),
     (lambda x: np.zeros_like(x), ""),
     (lambda x: x, ""),
@@ -39,15 +41,40 @@ def test_a_fact_is_told_of_all_values_or_not_at_all(mistake, told):
 
 
 def test_parts_in_another_order_are_seen():
-    pairs = [((A, B, 1.0), (B, 1.0, A)), ((A, B, 2.0), (B, 2.0, A))]
-    assert noticed(pairs) == "The parts are right, but they come in another order."
+    for order in ((1, 2, 0), (0, 2, 1), (2, 1, 0)):
+        pairs = [(right, tuple(right[n] for n in order)) for right in ((A, B, 1.0), (A, B, 2.0))]
+        assert noticed(pairs) == "The parts are right, but they come in another order."
     assert noticed([*pairs, ((A, B, 2.0), (A, B, 3.0))]) == ""
 
 
 def test_whole_numbers_and_large_ones_are_compared():
     assert noticed([(3, 6), (4, 8)]) == "Every number is 2 times what it should be."
     assert noticed([(3, 6)]) == ""  # one number is no pattern
+    assert noticed([(3, 3.0), (4, 4.0)]) == "The numbers are right, only their type is not."
+    assert noticed([(3, "3"), (4, "4")]) == ""
+    assert noticed([(np.ones(1), np.ones(0))]) == ""
     assert noticed([(10**400, 1)]) == ""
+
+
+@pytest.mark.processes
+def test_a_result_that_is_kept_for_another_call_is_named():
+    kept = {}
+
+    def by_shape(image, kernel):
+        windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+        return kept.setdefault((image.shape, kernel.shape), (windows * kernel).sum(axis=(2, 3)))
+
+    (check,) = [each for each in all_checks() if each.exercise == "01.2"]
+    assert "That is the result of an earlier call" in check.judge(by_shape).message
+
+
+@pytest.mark.processes
+def test_zeros_are_no_result_of_an_earlier_call():
+    (check,) = [each for each in all_checks() if each.exercise == "01.3"]
+    message = check.judge(
+        lambda image: np.zeros((image.shape[0] // 2, image.shape[1] // 2))
+    ).message
+    assert "returned" in message and "earlier call" not in message
 
 
 @pytest.mark.processes
@@ -59,3 +86,14 @@ def test_an_argument_that_is_not_used_is_named():
     (check,) = [each for each in all_checks() if each.exercise == "02.3"]
     said = check.judge(constant_rate).message
     assert "The result does not depend on `rate`: use the argument." in said
+
+
+@pytest.mark.processes
+def test_an_argument_is_not_named_where_ours_does_not_depend_on_it_either():
+    def climbs(parameters, gradient, velocity, *, rate=0.01, momentum=0.9):
+        velocity = momentum * velocity + rate * gradient
+        return parameters + velocity * 2, velocity
+
+    (check,) = [each for each in all_checks() if each.exercise == "02.3"]
+    message = check.judge(climbs).message  # the example gives momentum=0.9, which is its default
+    assert "momentum=0.9" in message and "does not depend" not in message

@@ -77,6 +77,18 @@ def test_a_check_says_what_the_heading_of_its_solution_says(check: Check):
     assert check.bank.right[0].__name__ == check.function
 
 
+def instructions(answer: object) -> list[bytes]:
+    """Return what an answer's functions do, in bytecode."""
+    parts = list(vars(answer).values()) if isinstance(answer, type) else [answer]
+    return [part.__code__.co_code for part in parts if hasattr(part, "__code__")]
+
+
+@EACH
+def test_the_right_answers_of_a_bank_are_written_differently(check: Check):
+    written = [instructions(answer) for answer in check.bank.right]
+    assert all(one != other for n, one in enumerate(written) for other in written[:n])
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [(" · 4 points", ""), ("difficulty 1/5", "easy"), ("checks.output_size", "print")],

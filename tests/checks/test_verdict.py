@@ -1,6 +1,11 @@
 """What a verdict shows: points for nbgrader, words for people, JSON for `datahall check`."""
 
+import warnings
+
+import numpy as np
+
 from datahall.checking import Verdict
+from datahall.checking.calling import call
 from datahall.checking.verdict import MIME
 
 from .places import check, forgets_the_first, places
@@ -41,3 +46,17 @@ def test_the_line_has_the_score_at_its_end():
         "4 of 4 points"
     )
     assert str(Verdict("01.1", "Count", "wrong", 1.5, 4.0, "No.")).endswith("1.5 of 4 points")
+
+
+def test_only_warnings_of_the_learners_own_lines_are_shown():
+    def own(number):
+        warnings.warn("look here", UserWarning, stacklevel=1)
+        return np.log(np.array([number])) + warned
+
+    def of_a_library(number):
+        return warnings.warn_explicit("not mine", UserWarning, "library.py", 1)
+
+    warned = 1.0
+    assert "look here" in call(own, (0.0,), {}).printed
+    assert "divide by zero" in call(own, (0.0,), {}).printed
+    assert call(of_a_library, (0.0,), {}).printed == ""
