@@ -233,7 +233,10 @@ class Trial:
     def _is_kept(self, earlier: Witness, seen: Witness) -> bool:
         """Whether an array came back that was right for another call."""
         close = partial(explaining.disagreement, rtol=self.check.rtol, atol=self.check.atol)
-        value = np.ravel(earlier.got.value)
+        value = showing.plain(earlier.got.value)
+        if not isinstance(value, np.ndarray):
+            return False
+        value = value.ravel()
         several = value.size > 1 and bool(
             (value != value[0]).any()
         )  # equal numbers may be a coincidence
