@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from datahall import __version__, state
 from datahall.errors import DataError, ParameterError
-from datahall.store import KEPT, Artifact, Step, collect, find, locked, of_data, place, write
+from datahall.store import KEPT, Artifact, Step, collect, find, folder_of, locked, of_data, write
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +63,7 @@ def save(
         if not saved.path.is_file() or saved.path.read_bytes() != content:
             state.write_atomically(saved.path, content)
         write(saved)
-        state.write_atomically(place(name) / f"current{kind}.txt", digest)
+        state.write_atomically(folder_of(name) / f"current{kind}.txt", digest)
         collect(name)
     return saved
 
@@ -99,7 +99,7 @@ def append(
 
 def exists(name: str = NAME, *, kind: str = ".keras") -> bool:
     """Tell whether an artifact of that name and kind has been saved."""
-    return (place(name) / f"current{kind}.txt").is_file()
+    return (folder_of(name) / f"current{kind}.txt").is_file()
 
 
 def current(name: str = NAME, *, kind: str = ".keras") -> Artifact:
@@ -109,10 +109,10 @@ def current(name: str = NAME, *, kind: str = ".keras") -> Artifact:
         DataError: There is none, or its record is damaged.
     """
     try:
-        digest = (place(name) / f"current{kind}.txt").read_text().strip()
+        digest = (folder_of(name) / f"current{kind}.txt").read_text().strip()
     except OSError as error:
         raise DataError(
-            f"There is no {kind} artifact {name!r} in {place(name)}. Run lecture 03 first: "
+            f"There is no {kind} artifact {name!r} in {folder_of(name)}. Run lecture 03 first: "
             "`datahall run 03`."
         ) from error
     return get(digest, name=name)
@@ -131,7 +131,7 @@ def get(digest: str, *, name: str = NAME) -> Artifact:
     found = find(digest, name)
     if found is None:
         raise DataError(
-            f"There is no artifact {digest[:16]} of {name!r} in {place(name)}. `store.stored`"
+            f"There is no artifact {digest[:16]} of {name!r} in {folder_of(name)}. `store.stored`"
             " lists those that are there."
         )
     return found

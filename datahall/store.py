@@ -66,10 +66,10 @@ class Artifact:
     @property
     def path(self) -> Path:
         """Where its file is, unread; `file` checks it."""
-        return place(self.name) / f"{self.digest[:16]}{self.kind}"
+        return folder_of(self.name) / f"{self.digest[:16]}{self.kind}"
 
 
-def place(name: str) -> Path:
+def folder_of(name: str) -> Path:
     """Return the folder of a network's files and records; it need not exist."""
     return state.data_folder() / "artifacts" / name
 
@@ -91,7 +91,7 @@ def locked(name: str, lock: str = ".lock", wait_s: float = 60) -> Iterator[None]
             yield
     except Timeout as error:
         raise DataError(
-            f"The artifacts {name!r} in {place(name)} are held by another process for more than "
+            f"The artifacts {name!r} in {folder_of(name)} are held by another process for over "
             f"{wait_s:.0f} s. Wait for it, or stop it and try again."
         ) from error
 
@@ -104,7 +104,7 @@ def write(artifact: Artifact) -> None:
     """
     steps = [{**vars(step), "parents": list(step.parents)} for step in artifact.steps]
     record = {"schema": SCHEMA, **vars(artifact), "steps": steps}
-    path = place(artifact.name) / f"{artifact.digest[:16]}.json"
+    path = folder_of(artifact.name) / f"{artifact.digest[:16]}.json"
     state.write_atomically(path, json.dumps(record, indent=1))
 
 
@@ -118,7 +118,7 @@ def find(digest: str, name: str) -> Artifact | None:
     Raises:
         DataError: Its record is damaged.
     """
-    path = place(name) / f"{digest[:16]}.json"
+    path = folder_of(name) / f"{digest[:16]}.json"
     try:
         raw = json.loads(path.read_text())
         if raw.pop("schema") != SCHEMA:
@@ -157,7 +157,7 @@ def stored(name: str) -> list[Artifact]:
     Raises:
         DataError: A record is damaged.
     """
-    files = place(name).glob("[0-9a-f]*.json")
+    files = folder_of(name).glob("[0-9a-f]*.json")
     found = [artifact for file in files if (artifact := find(file.stem, name))]
     return sorted(found, key=lambda each: (each.steps[0].when, each.digest))
 

@@ -1,4 +1,4 @@
-"""Call a learner's answer so that nothing it does stops the notebook: all becomes an `Outcome`.
+"""Call a learner's answer so that nothing it does stops the notebook: all becomes an `CallOutcome`.
 
 A timer ends what runs too long, prints are captured and cut, `input` and `sys.exit` are caught,
 arguments are copied and compared afterwards, and the state of the process (seeds, NumPy's error
@@ -35,7 +35,7 @@ PRINT_KEPT = 400
 
 
 @dataclass
-class Outcome:
+class CallOutcome:
     """What became of one call.
 
     Args:
@@ -79,7 +79,7 @@ def call(
     *,
     seconds: float = 5.0,
     own: str | None = None,
-) -> Outcome:
+) -> CallOutcome:
     """Call a function with copies of its arguments, report what became of it; only Ctrl-C gets out.
 
     Args:
@@ -116,29 +116,29 @@ def call(
 
 def _attempt(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seconds: float
-) -> Outcome:
+) -> CallOutcome:
     timer = Timer(seconds)
     try:
         try:
             timer.start()
-            return Outcome("value", function(*args, **kwargs))
+            return CallOutcome("value", function(*args, **kwargs))
         finally:
             timer.stop()
     except Halt as halt:
         timer.stop()  # it may have rung while it was being stopped
-        return Outcome(halt.kind, error=halt)
+        return CallOutcome(halt.kind, error=halt)
     except NotImplementedError as error:
-        return Outcome("unanswered", error=error)
+        return CallOutcome("unanswered", error=error)
     except RecursionError as error:
-        return Outcome("recursion", error=error)
+        return CallOutcome("recursion", error=error)
     except MemoryError as error:
-        return Outcome("memory", error=error)
+        return CallOutcome("memory", error=error)
     except SystemExit as error:
-        return Outcome("exit", error=error)
+        return CallOutcome("exit", error=error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a learner's code raises is an answer to report
-        return Outcome("raised", error=error)
+        return CallOutcome("raised", error=error)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datahall.checking import child, judging, records, zygote
+from datahall.checking import attempts, child, forkserver, judging
 from datahall.checking.bank import Bank
 from datahall.checking.calling import kept_state
 from datahall.checking.facts import facts_of
@@ -94,7 +94,7 @@ class Check:
         Raises:
             CheckFailed: The answer is wrong and `DATAHALL_STRICT` is 1.
         """
-        verdict = records.keep(self.judge(answer), lab=self.lab)
+        verdict = attempts.keep(self.judge(answer), lab=self.lab)
         self.latest, self._judged = verdict, answer
         if verdict.state == "wrong" and os.environ.get("DATAHALL_STRICT") == "1":
             raise CheckFailed(str(verdict))
@@ -121,8 +121,8 @@ class Check:
                 ), ""
             if self.isolated:
                 try:
-                    return zygote.judged(self, answer), ""
-                except zygote.CannotTravelError as error:
+                    return forkserver.judged(self, answer), ""
+                except forkserver.CannotTravelError as error:
                     note = (
                         "Judged in this notebook's own process, where only a timer protects it: "
                         f"the answer cannot be sent to another one ({error})."

@@ -2,7 +2,7 @@
 
 Forking copies the learner's functions without pickling them and takes some milliseconds. It is not
 safe once TensorFlow (or another library with its own threads) is loaded, and does not exist on
-Windows: `zygote` then, or the kernel itself with the timer only.
+Windows: `forkserver` then, or the kernel itself with the timer only.
 """
 
 from __future__ import annotations

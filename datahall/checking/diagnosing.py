@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from datahall.checking import explaining, showing
-from datahall.checking.calling import Outcome, call
+from datahall.checking.calling import CallOutcome, call
 from datahall.checking.comparing import difference
 from datahall.checking.steps import Case, Property
 
 if TYPE_CHECKING:
     from datahall.checking.check import Check
 
-_PATIENCE_S = 1.0  # CPU seconds that a typical mistake may take
+_MISTAKE_S = 1.0  # CPU seconds that a typical mistake may take
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Witness:
     """
 
     what: Case | Property
-    wanted: Outcome
-    got: Outcome
+    wanted: CallOutcome
+    got: CallOutcome
 
     @property
     def has_values(self) -> bool:
@@ -41,12 +41,12 @@ class Witness:
         return isinstance(self.what, Case) and {self.wanted.kind, self.got.kind} == {"value"}
 
 
-def tested(step: Property, answer: Any, *, seconds: float, own: str | None = None) -> Outcome:
+def tested(step: Property, answer: Any, *, seconds: float, own: str | None = None) -> CallOutcome:
     """Put a property to the test; an `AssertionError`'s first line is what the test says."""
     outcome = call(step.test, (answer,), {}, seconds=seconds, own=own)
     error = outcome.error
     said = showing.error_text(error).partition("\n")[0] if type(error) is AssertionError else ""
-    return Outcome("value", said, printed=outcome.printed) if said else outcome
+    return CallOutcome("value", said, printed=outcome.printed) if said else outcome
 
 
 def typical_mistake(
@@ -76,18 +76,18 @@ def typical_mistake(
     return suspects.pop() if len(suspects) == 1 else ""
 
 
-def _outcome(check: Check, answer: Any, what: Case | Property) -> Outcome:
-    seconds = min(check.seconds, _PATIENCE_S)
+def _outcome(check: Check, answer: Any, what: Case | Property) -> CallOutcome:
+    seconds = min(check.seconds, _MISTAKE_S)
     if isinstance(what, Property):
         return tested(what, answer, seconds=seconds)
     return call(answer, what.args, what.kwargs, seconds=seconds)
 
 
-def _is_right(check: Check, wanted: Outcome, got: Outcome) -> bool:
+def _is_right(check: Check, wanted: CallOutcome, got: CallOutcome) -> bool:
     return explaining.disagreement(wanted, got, rtol=check.rtol, atol=check.atol) is None
 
 
-def _same(check: Check, one: Outcome, other: Outcome) -> bool:
+def _same(check: Check, one: CallOutcome, other: CallOutcome) -> bool:
     """Whether two calls ended alike: in the same value, the same error, the same change."""
     if one.kind != other.kind or one.changed != other.changed:
         return False

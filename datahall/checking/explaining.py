@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from datahall.checking import showing
-from datahall.checking.calling import PRINT_LIMIT, Outcome
+from datahall.checking.calling import PRINT_LIMIT, CallOutcome
 from datahall.checking.comparing import difference
 
 # What happened, and the question to ask oneself.
@@ -39,7 +39,7 @@ _KIND = re.compile(
 )
 
 
-def disagreement(wanted: Outcome, got: Outcome, *, rtol: float, atol: float) -> str | None:
+def disagreement(wanted: CallOutcome, got: CallOutcome, *, rtol: float, atol: float) -> str | None:
     """Return how an outcome differs from the wanted one, or None."""
     if wanted.kind == "raised":
         fits = got.kind == "raised" and _fits(got.error, wanted.error)
@@ -57,7 +57,7 @@ def disagreement(wanted: Outcome, got: Outcome, *, rtol: float, atol: float) -> 
 
 
 def explain(
-    called: str, wanted: Outcome, got: Outcome, said: str, *, seconds: float
+    called: str, wanted: CallOutcome, got: CallOutcome, said: str, *, seconds: float
 ) -> tuple[str, str]:
     """Return what happened in one sentence, and the advice that follows from it ("" if none does).
 
@@ -94,7 +94,7 @@ def explain(
     return f"{called} returned {_compared(wanted.value, got.value, said)}.", ""
 
 
-def advice(got: Outcome, said: str, idea: str) -> str:
+def advice(got: CallOutcome, said: str, idea: str) -> str:
     """Return what to say where no typical mistake explains an outcome.
 
     An error gets its own question, a result of the wrong kind is sent to the docstring; only a
@@ -130,7 +130,7 @@ def _compared(wanted: Any, got: Any, said: str) -> str:
     return f"{came}, expected {expected}{'' if told else f': {said}'}"
 
 
-def came_back(outcome: Outcome) -> str:
+def came_back(outcome: CallOutcome) -> str:
     """Write an outcome for a table of details."""
     if outcome.kind == "value":
         return showing.described(outcome.value)
@@ -139,12 +139,12 @@ def came_back(outcome: Outcome) -> str:
     return "nothing"
 
 
-def changed_unasked(wanted: Outcome, got: Outcome) -> str:
+def changed_unasked(wanted: CallOutcome, got: CallOutcome) -> str:
     """Return the name of an argument that was changed although nobody asked, "" if none was."""
     return next((_name(wanted, got, key) for key in got.changed if key not in wanted.changed), "")
 
 
-def _name(wanted: Outcome, got: Outcome, key: int | str) -> str:
+def _name(wanted: CallOutcome, got: CallOutcome, key: int | str) -> str:
     """Return what the learner calls an argument; behind `*args`, what the reference calls it."""
     names = dict(wanted.names or {}) | dict(got.names or {})
     return names.get(key, str(key))

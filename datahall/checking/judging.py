@@ -1,6 +1,6 @@
 """Take an answer through the steps of a check, in the order a person would: smallest case first.
 
-Read `judge` first, then `Trial`. What is said about a failing step stands in `explaining` and
+Read `judge` first, then `Examiner`. What is said about a failing step stands in `explaining` and
 `diagnosing`.
 """
 
@@ -18,25 +18,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datahall.checking import diagnosing, explaining, showing
-from datahall.checking.calling import Outcome, call, source_file
+from datahall.checking.calling import CallOutcome, call, source_file
 from datahall.checking.diagnosing import Witness
 from datahall.checking.noticing import noticed
 from datahall.checking.ours import guarded
 from datahall.checking.searching import UnsteadyError, smallest
 from datahall.checking.steps import UNSET, Case, Example, Property, Search, Step, Trap, as_case
-from datahall.checking.timing import PATIENCE
+from datahall.checking.timing import REAL_PER_CPU
 
 if TYPE_CHECKING:
     from datahall.checking.check import Check
 
 Beat = Callable[[dict[str, Any]], None]
-_PATIENT = 60.0  # CPU seconds for our own reference, whose first call may load a framework
+_REFERENCE_S = 60.0  # CPU seconds for our own reference, whose first call may load a framework
 _IN_ALL_S = 9.0  # real seconds that an answer may take in all
 _KEPT = 12  # calls of a search that a typical mistake must explain too
 
 
 @dataclass
-class Failure:
+class Counterexample:
     """A step that does not hold.
 
     Args:
@@ -73,11 +73,11 @@ def at_sight(check: Check, answer: Any) -> dict[str, Any] | None:
 
 def judge(check: Check, answer: Any, beat: Beat) -> dict[str, Any]:
     """Return state, points, message and details of an answer, as a dict that JSON can hold."""
-    trial = Trial(check, answer, beat)
+    examiner = Examiner(check, answer, beat)
     first, passed = None, 0
     for position, step in enumerate(check.steps):
-        trial.points = _points(check, passed)
-        failure = trial.run(step, shrink=first is None)
+        examiner.points = _points(check, passed)
+        failure = examiner.run(step, shrink=first is None)
         if failure is None:
             passed += 1
             continue
@@ -86,12 +86,12 @@ def judge(check: Check, answer: Any, beat: Beat) -> dict[str, Any]:
         first = first or failure
         if failure.is_final:
             break
-    if first is None and (first := trial.again()) is not None:
+    if first is None and (first := examiner.again()) is not None:
         passed -= 1
     if first is None:
         return _found("passed", float(check.points))
     points = 0.0 if first.kind == "ours" else _points(check, passed)
-    advice = first.says or trial.mistake(first) or f"{trial.fact(first)} {first.idea}".strip()
+    advice = first.says or examiner.mistake(first) or f"{examiner.fact(first)} {first.idea}".strip()
     advice = advice if not advice or advice.endswith((".", "?", "!")) else f"{advice}."
     message, rows = f"{first.sentence} {advice}".strip(), [*first.rows, ("look at", advice)]
     return _found("wrong", points, message, rows)
@@ -159,7 +159,7 @@ def _named(sentence: str, called: str, name: str) -> str:
     return f"{sentence[:-1]} ({name})."
 
 
-class Trial:
+class Examiner:
     """The steps of a check, tried on one answer.
 
     Args:
@@ -173,7 +173,7 @@ class Trial:
         self.seen: list[Witness] = []  # every fixed step, and the first calls of a search
         self.ends = time.monotonic() + _IN_ALL_S
 
-    def run(self, step: Step, *, shrink: bool = True) -> Failure | None:
+    def run(self, step: Step, *, shrink: bool = True) -> Counterexample | None:
         """Return how the step fails, or None.
 
         Args:
@@ -184,7 +184,7 @@ class Trial:
             return self._search(step, shrink=shrink)
         return self._property(step) if isinstance(step, Property) else self._step(step)
 
-    def again(self) -> Failure | None:
+    def again(self) -> Counterexample | None:
         """Repeat what was called first: an answer may keep something between calls."""
         for step in self.check.steps:
             if isinstance(step, Search) or self._left() <= 0:
@@ -195,7 +195,7 @@ class Trial:
                 failure = self._step(step) or self._step(step)
             if failure is not None:
                 what = failure.sentence[:-1]
-                return Failure(
+                return Counterexample(
                     f"{what}, although the same call was right before.",
                     None,
                     failure.rows,
@@ -205,19 +205,19 @@ class Trial:
                 break
         return None
 
-    def mistake(self, failure: Failure) -> str:
+    def mistake(self, failure: Counterexample) -> str:
         """Return what the bank says of the mistake that explains all that was seen, or ""."""
         if failure.witness is None:
             return ""
 
         def tell() -> bool:
-            self.beat({"call": failure.sentence, "points": self.points, "seconds": _PATIENT})
+            self.beat({"call": failure.sentence, "points": self.points, "seconds": _REFERENCE_S})
             return self._left() > 0
 
         others = [each for each in self.seen if each is not failure.witness]
         return diagnosing.typical_mistake(self.check, failure.witness, others, tell)
 
-    def fact(self, failure: Failure) -> str:
+    def fact(self, failure: Counterexample) -> str:
         """Return what can be seen of the values, if no typical mistake explains them, or ""."""
         seen = failure.witness
         if seen is None or not isinstance(seen.what, Case) or not seen.has_values:
@@ -259,27 +259,27 @@ class Trial:
 
     def _seconds(self) -> float:
         """CPU seconds for the next call: real ones of all calls are bounded too."""
-        return max(0.05, min(self.check.seconds, self._left() / PATIENCE))
+        return max(0.05, min(self.check.seconds, self._left() / REAL_PER_CPU))
 
-    def _wanted(self, case: Case) -> Outcome:
+    def _wanted(self, case: Case) -> CallOutcome:
         name = self.check.function
-        self.beat({"call": f"our {name}", "points": self.points, "seconds": _PATIENT})
-        wanted = call(self.check.reference, case.args, case.kwargs, seconds=_PATIENT)
+        self.beat({"call": f"our {name}", "points": self.points, "seconds": _REFERENCE_S})
+        wanted = call(self.check.reference, case.args, case.kwargs, seconds=_REFERENCE_S)
         if wanted.kind not in ("value", "raised"):
             raise RuntimeError(f"our {name} ended with {wanted.kind}: {wanted.error}")
         return wanted
 
-    def _call(self, case: Case) -> Outcome:
+    def _call(self, case: Case) -> CallOutcome:
         called = showing.call(self.check.function, case.args, case.kwargs)
         self.beat({"call": called, "points": self.points})
         with guarded(self.check.not_to_call):
             return call(self.answer, case.args, case.kwargs, seconds=self._seconds())
 
-    def _step(self, step: Example | Trap) -> Failure | None:
+    def _step(self, step: Example | Trap) -> Counterexample | None:
         return self._case(step, step.case(), step.expected)
 
-    def _case(self, step: Step, case: Case, expected: Any = UNSET) -> Failure | None:
-        wanted = self._wanted(case) if expected is UNSET else Outcome("value", expected)
+    def _case(self, step: Step, case: Case, expected: Any = UNSET) -> Counterexample | None:
+        wanted = self._wanted(case) if expected is UNSET else CallOutcome("value", expected)
         got = self._call(case)
         witness = Witness(case, wanted, got)
         if not isinstance(step, Search) or len(self.seen) < len(self.check.steps) + _KEPT:
@@ -300,9 +300,9 @@ class Trial:
             ("it printed", got.printed),
         ]
         idea = explaining.advice(got, said, step.idea)
-        return Failure(sentence, witness, rows, says, idea)
+        return Counterexample(sentence, witness, rows, says, idea)
 
-    def _search(self, step: Search, *, shrink: bool) -> Failure | None:
+    def _search(self, step: Search, *, shrink: bool) -> Counterexample | None:
         try:
             return smallest(
                 step.strategy,
@@ -314,25 +314,26 @@ class Trial:
         except UnsteadyError:
             sentence = f"{self.check.function} gave different results for the same arguments."
             says = "Does it keep something between calls, or draw random numbers?"
-            return Failure(sentence, None, says=says)
+            return Counterexample(sentence, None, says=says)
 
-    def _property(self, step: Property) -> Failure | None:
+    def _property(self, step: Property) -> Counterexample | None:
         self.beat({"call": self.check.function, "points": self.points})
         outcome = self._tested(step)
-        witness = Witness(step, Outcome("value"), outcome)
+        witness = Witness(step, CallOutcome("value"), outcome)
         self.seen.append(witness)
         if outcome.kind == "value" and outcome.value is None:
             return None
         rows = [("what should hold", step.name), ("it printed", outcome.printed)]
         if outcome.kind == "value":
             sentence = f"{str(outcome.value).rstrip('.')}."
-            return Failure(sentence, witness, rows, idea=step.idea)
+            return Counterexample(sentence, witness, rows, idea=step.idea)
         sentence, says = explaining.explain(
-            self.check.function, Outcome("value"), outcome, "", seconds=self.check.seconds
+            self.check.function, CallOutcome("value"), outcome, "", seconds=self.check.seconds
         )
-        return Failure(sentence, witness, rows, says, explaining.advice(outcome, "", step.idea))
+        idea = explaining.advice(outcome, "", step.idea)
+        return Counterexample(sentence, witness, rows, says, idea)
 
-    def _tested(self, step: Property) -> Outcome:
+    def _tested(self, step: Property) -> CallOutcome:
         with guarded(self.check.not_to_call):
             return diagnosing.tested(
                 step, self.answer, seconds=self._seconds(), own=source_file(self.answer)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datahall import runtime
-from datahall.checking import child, zygote
+from datahall.checking import child, forkserver
 from datahall.checking.check import Check
 from datahall.checking.verdict import Summary, Verdict
 
@@ -77,8 +77,8 @@ def summary_for(name: str) -> Callable[..., Summary]:
     for check in checks:
         check.lab, check.module = check.lab or _first_lab(name.split(".")[-2]), name
     if runtime.interactive() and checks and not child.can_fork():
-        with contextlib.suppress(zygote.CannotTravelError, OSError):
-            zygote.prepared(name)  # while the learner reads
+        with contextlib.suppress(forkserver.CannotTravelError, OSError):
+            forkserver.prepared(name)  # while the learner reads
 
     def summary(lab: str | None = None) -> Summary:
         """Show one line an exercise: passed, wrong or not attempted, and the total.

@@ -10,7 +10,7 @@ from typing import Any
 
 from datahall.checking.halting import Halt
 
-PATIENCE = 2.5  # times its CPU seconds a call may take in real ones: others use the machine too
+REAL_PER_CPU = 2.5  # times its CPU seconds a call may take in real ones: others use the machine too
 _AGAIN_S = 0.1
 
 
@@ -39,7 +39,7 @@ class Timer:
             return
         bells = [
             (signal.ITIMER_PROF, signal.SIGPROF, self.seconds),
-            (signal.ITIMER_REAL, signal.SIGALRM, PATIENCE * self.seconds),
+            (signal.ITIMER_REAL, signal.SIGALRM, REAL_PER_CPU * self.seconds),
         ]
         self._started = time.monotonic()
         self._handlers = [(number, signal.signal(number, self._ring)) for _, number, _ in bells]

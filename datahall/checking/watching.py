@@ -1,7 +1,7 @@
 """Watch a judge: a forked child with limits, for C loops, memory bombs, crashes and litter.
 
 Read `watch` first. It runs in a process that does nothing else: one that was forked from the kernel
-(`child`) or that waits beside it (`zygote`). All that a judge starts ends with it, because orphans
+(`child`) or that waits beside it (`forkserver`). All that a judge starts ends with it, because orphans
 are handed to the watcher. Linux only.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from datahall.checking.timing import PATIENCE
+from datahall.checking.timing import REAL_PER_CPU
 
 MEMORY_BYTES = 2 * 2**30  # what an answer may take beyond what the process already holds
 _FILE_BYTES = 100 * 10**6
@@ -179,7 +179,7 @@ def _follow(
         if not ready:
             most = float(last.get("seconds", seconds))
             real, cpu = time.monotonic() - mark, _cpu(child) - cpu_mark
-            if real > PATIENCE * most + _SLACK_S or cpu > most + _SLACK_S:
+            if real > REAL_PER_CPU * most + _SLACK_S or cpu > most + _SLACK_S:
                 return None, last, "time"
             continue
         received = os.read(reader, 65536)

@@ -24,7 +24,7 @@ from datahall.training import loop
 def save(path: Path, model: keras.Model, *, step: int) -> Path:
     """Write all that the next step depends on: weights, optimizer, random generators, step.
 
-    The order of the data is not in the file: `loop.places` computes it from the step.
+    The order of the data is not in the file: `loop.batch_indices` computes it from the step.
 
     Args:
         path: The file; it is replaced by renaming, so a reader sees the old or the new one, whole.
@@ -91,7 +91,7 @@ def train(
     batch: int = 128,
     seed: int = 0,
     after_step: Callable[[int, float], None] | None = None,
-) -> loop.Course:
+) -> loop.History:
     """Train with a checkpoint every few steps; if the file exists, go on where it ends.
 
     The last checkpoint is written at the end too, and when Interrupt is pressed.
@@ -148,18 +148,18 @@ class KeepOnInterrupt(keras.callbacks.Callback):  # type: ignore[misc]
         """Remember the path."""
         super().__init__()
         self.path, self.interrupted = path, False
-        self._patience: loop.Patience | None = None
+        self._interrupt: loop.DeferredInterrupt | None = None
         self._step = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Take over the signal."""
         self._step, self.interrupted = 0, False
-        self._patience = loop.Patience().__enter__()
+        self._interrupt = loop.DeferredInterrupt().__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stop after this step if somebody asked."""
         self._step += 1
-        if self._patience is not None and self._patience.requested and not self.interrupted:
+        if self._interrupt is not None and self._interrupt.requested and not self.interrupted:
             self.interrupted = self.model.stop_training = True
             save(self.path, self.model, step=self._step)
 
@@ -174,9 +174,9 @@ class KeepOnInterrupt(keras.callbacks.Callback):  # type: ignore[misc]
 
     def close(self) -> None:
         """Give the signal back; called by `fit` at its end, and by hand if `fit` has failed."""
-        if self._patience is not None:
-            self._patience.__exit__()
-            self._patience = None
+        if self._interrupt is not None:
+            self._interrupt.__exit__()
+            self._interrupt = None
 
 
 def _variables(model: keras.Model) -> list[Any]:

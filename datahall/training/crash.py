@@ -24,7 +24,7 @@ SIZE = 6_000
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessEnd:
     """How a training process ended.
 
     Attributes:
@@ -64,7 +64,7 @@ def run(
     seed: int = 0,
     kill_after: int | None = None,
     limit_s: float = 300,
-) -> Outcome:
+) -> ProcessEnd:
     """Train in a child process, and kill it with SIGKILL once it has told of a certain step.
 
     Args:
@@ -111,7 +111,7 @@ def run(
             f"the training process ended with exit code {child.returncode} at step {step}; its "
             f"last words: {last}. Exit code 0 was expected. Run -m {PROGRAM} by hand."
         )
-    return Outcome(child.returncode, start, step, digest)
+    return ProcessEnd(child.returncode, start, step, digest)
 
 
 class _Deadline:

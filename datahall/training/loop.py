@@ -23,7 +23,7 @@ from datahall.errors import ParameterError
 from datahall.training.core import steps_per_epoch
 
 
-def places(step: int, *, examples: int, batch: int, seed: int = 0) -> NDArray[np.int64]:
+def batch_indices(step: int, *, examples: int, batch: int, seed: int = 0) -> NDArray[np.int64]:
     """Return the places of the examples that one step sees.
 
     Every epoch has its own shuffle, drawn from seed and epoch alone. So step 700 is the same batch
@@ -43,7 +43,7 @@ def places(step: int, *, examples: int, batch: int, seed: int = 0) -> NDArray[np
         ParameterError: `step` is negative, or a count is not positive.
 
     Example:
-        >>> epoch = [places(step, examples=5, batch=2) for step in range(3)]
+        >>> epoch = [batch_indices(step, examples=5, batch=2) for step in range(3)]
         >>> [len(part) for part in epoch], sorted(np.concatenate(epoch).tolist())
         ([2, 2, 1], [0, 1, 2, 3, 4])
     """
@@ -110,7 +110,7 @@ def make_step(model: keras.Model) -> Callable[[Any, Any], Any]:
 
 
 @dataclass
-class Course:
+class History:
     """What a training has done.
 
     Attributes:
@@ -136,7 +136,7 @@ def train(
     seed: int = 0,
     start: int = 0,
     after_step: Callable[[int, float], None] | None = None,
-) -> Course:
+) -> History:
     """Run steps `start` … `steps` − 1, and stop between two of them if Interrupt is pressed.
 
     Args:
@@ -145,29 +145,29 @@ def train(
         labels: (examples,), integers.
         steps: Steps of the whole training.
         batch: Examples a step.
-        seed: Order of the data, see `places`.
+        seed: Order of the data, see `batch_indices`.
         start: First step to run; more than 0 when a training is resumed.
         after_step: Called with the number of steps done and the step's loss.
 
     Returns:
         What was done. After an Interrupt `interrupted` is True, and the network is whole.
     """
-    step_function, course = make_step(model), Course(start, start)
-    with Patience() as patience:
+    step_function, history = make_step(model), History(start, start)
+    with DeferredInterrupt() as interrupt:
         for step in range(start, steps):
-            chosen = places(step, examples=len(images), batch=batch, seed=seed)
+            chosen = batch_indices(step, examples=len(images), batch=batch, seed=seed)
             loss = float(step_function(images[chosen], labels[chosen]))
-            course.step = step + 1
-            course.losses.append(loss)
+            history.step = step + 1
+            history.losses.append(loss)
             if after_step is not None:
-                after_step(course.step, loss)
-            if patience.requested:
-                course.interrupted = True
+                after_step(history.step, loss)
+            if interrupt.requested:
+                history.interrupted = True
                 break
-    return course
+    return history
 
 
-class Patience:
+class DeferredInterrupt:
     """Turn Interrupt (SIGINT, the stop button) into a request that is met between two steps.
 
     A KeyboardInterrupt may strike half-way through an update and leave some weights new and some
@@ -183,7 +183,7 @@ class Patience:
         self.requested = False
         self._before: Any = None
 
-    def __enter__(self) -> Patience:
+    def __enter__(self) -> DeferredInterrupt:
         """Take over the signal."""
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)

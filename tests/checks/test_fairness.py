@@ -12,7 +12,7 @@ import psutil
 import pytest
 from hypothesis import strategies as st
 
-from datahall.checking import Bank, Check, Example, Property, Search, Slip, Trap, Wrong, records
+from datahall.checking import Bank, Check, Example, Property, Search, Slip, Trap, Wrong, attempts
 from datahall.checking.bank import written
 from datahall.checking.comparing import difference
 from datahall.errors import CourseError
@@ -349,8 +349,8 @@ def test_what_cannot_travel_is_judged_in_the_kernel_and_said_so():
 @LINUX
 def test_a_zygote_ends_with_its_kernel():
     script = BESIDE.format("pass", "") + (
-        "from datahall.checking import zygote\nimport os\n"
-        "print([each.pid for each in zygote._running.values()], flush=True)\nos._exit(1)\n"
+        "from datahall.checking import forkserver\nimport os\n"
+        "print([each.pid for each in forkserver._running.values()], flush=True)\nos._exit(1)\n"
     )
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     (pid,) = json.loads(run.stdout.splitlines()[-1])
@@ -362,9 +362,9 @@ def test_a_zygote_ends_with_its_kernel():
 
 def test_the_record_of_a_verdict_is_readable_by_its_owner_only(tmp_path, monkeypatch):
     monkeypatch.setenv("DATAHALL_HOME", str(tmp_path))
-    monkeypatch.setattr(records.runtime, "interactive", lambda: True)
+    monkeypatch.setattr(attempts.runtime, "interactive", lambda: True)
     check()(places)
-    assert records.file().stat().st_mode & 0o777 == 0o600
+    assert attempts.file().stat().st_mode & 0o777 == 0o600
 
 
 def test_a_slip_must_stand_in_the_solution():

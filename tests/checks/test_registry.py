@@ -37,12 +37,12 @@ def test_a_summary_has_one_line_an_exercise_of_the_lab_and_the_total(summary):
 
 
 def test_a_zygote_that_cannot_load_the_checks_is_not_the_answers_fault(summary):
-    from datahall.checking import zygote
+    from datahall.checking import forkserver
 
     _, module = summary
-    with pytest.raises(zygote.CannotTravelError, match="its process has ended"):
-        zygote.judged(module.second, places)
-    assert module.second.module not in zygote._running
+    with pytest.raises(forkserver.CannotTravelError, match="its process has ended"):
+        forkserver.judged(module.second, places)
+    assert module.second.module not in forkserver._running
 
 
 def test_a_summary_without_any_check_shows_every_lab_in_order_of_number(summary):

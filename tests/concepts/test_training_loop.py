@@ -50,16 +50,16 @@ def test_every_epoch_sees_every_example_once(examples, batch):
     steps = core.steps_per_epoch(examples, batch)
     for epoch in range(2):
         seen = [
-            loop.places(epoch * steps + step, examples=examples, batch=batch)
+            loop.batch_indices(epoch * steps + step, examples=examples, batch=batch)
             for step in range(steps)
         ]
         assert sorted(np.concatenate(seen)) == list(range(examples))
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():
-    first = loop.places(0, examples=50, batch=50)
-    assert not np.array_equal(first, loop.places(1, examples=50, batch=50))
-    assert not np.array_equal(first, loop.places(0, examples=50, batch=50, seed=1))
+    first = loop.batch_indices(0, examples=50, batch=50)
+    assert not np.array_equal(first, loop.batch_indices(1, examples=50, batch=50))
+    assert not np.array_equal(first, loop.batch_indices(0, examples=50, batch=50, seed=1))
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_its_floor():
@@ -84,7 +84,7 @@ def test_the_loop_by_hand_makes_the_same_network_as_fit_does():
     by_hand, fitted = small(), small()
     loop.train(by_hand, IMAGES, LABELS, steps=12, batch=32)
     for step in range(12):
-        chosen = loop.places(step, examples=96, batch=32)
+        chosen = loop.batch_indices(step, examples=96, batch=32)
         fitted.fit(IMAGES[chosen], LABELS[chosen], batch_size=32, shuffle=False, verbose=0)
     for mine, theirs in zip(by_hand.get_weights(), fitted.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
@@ -131,20 +131,20 @@ def test_interrupt_stops_the_loop_between_two_steps_and_keeps_a_checkpoint(tmp_p
 
 
 def test_a_second_interrupt_is_obeyed_at_once():
-    with pytest.raises(KeyboardInterrupt), loop.Patience() as patience:
+    with pytest.raises(KeyboardInterrupt), loop.DeferredInterrupt() as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
-        assert patience.requested
+        assert interrupt.requested
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
 
-def test_outside_the_main_thread_patience_leaves_the_signal_alone():
+def test_outside_the_main_thread_a_deferred_interrupt_leaves_the_signal_alone():
     seen = []
 
     def work() -> None:
-        with loop.Patience() as patience:
-            seen.append(patience.requested)
+        with loop.DeferredInterrupt() as interrupt:
+            seen.append(interrupt.requested)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -222,7 +222,7 @@ def test_the_networks_have_the_parameters_that_the_claims_need():
         (lambda: core.steps_per_epoch(0, 128), ParameterError, "0 examples in batches of 128"),
         (lambda: core.dense_network(0), ParameterError, "hidden is 0"),
         (lambda: core.OneCycle(0.1, 0), ParameterError, "steps is 0"),
-        (lambda: loop.places(-1, examples=5, batch=2), ParameterError, "step is -1"),
+        (lambda: loop.batch_indices(-1, examples=5, batch=2), ParameterError, "step is -1"),
         (lambda: loop.make_step(core.dense_network(2)), ParameterError, "has no optimizer"),
     ],
 )
@@ -232,11 +232,11 @@ def test_a_call_without_meaning_is_refused_by_a_message(call, error, words):
 
 
 def test_a_step_sees_the_same_batch_whatever_a_caller_did_with_it() -> None:
-    batch = loop.places(0, examples=10, batch=4)
+    batch = loop.batch_indices(0, examples=10, batch=4)
     before = batch.copy()
     batch.sort()
     batch[:] = 0
-    np.testing.assert_array_equal(loop.places(0, examples=10, batch=4), before)
+    np.testing.assert_array_equal(loop.batch_indices(0, examples=10, batch=4), before)
 
 
 def test_a_checkpoint_of_more_than_a_thousand_arrays_comes_back_in_order(tmp_path) -> None:

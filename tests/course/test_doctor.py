@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from datahall.course import doctor
-from datahall.course.doctor import BAD, OK, WARNING, Finding, hardware, places, software
+from datahall.course.doctor import BAD, OK, WARNING, Finding, hardware, software, storage
 
 Command = Callable[..., Any]
 
@@ -73,7 +73,7 @@ def test_a_damaged_data_set_is_bad_with_the_way_to_mend_it(
     damaged = tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz"
     damaged.write_bytes(damaged.read_bytes()[:-40])
     monkeypatch.setenv("DATAHALL_DATA", str(tmp_path))
-    finding = next(finding for finding in places.data() if finding.what == "Data mnist")
+    finding = next(finding for finding in storage.data() if finding.what == "Data mnist")
     assert finding.status == BAD
     assert "t10k-labels" in finding.advice
 
@@ -82,7 +82,7 @@ def test_a_data_folder_that_cannot_be_is_bad(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATAHALL_HOME", "/proc/nowhere/datahall")
-    finding = places.data_folder()
+    finding = storage.data_folder()
     assert finding.status == BAD
     assert "DATAHALL_HOME" in finding.advice
 
@@ -128,8 +128,8 @@ def test_a_full_disk_is_bad_however_large_it_is(
         pytest.skip("mounting a disk needs root")
     try:
         monkeypatch.setenv("DATAHALL_HOME", str(disk / "home"))
-        assert places.disk().status == "warning"
+        assert storage.disk().status == "warning"
         (disk / "full").write_bytes(bytes(300_000_000))
-        assert places.disk().status == "bad"
+        assert storage.disk().status == "bad"
     finally:
         subprocess.run(["umount", disk], check=True)

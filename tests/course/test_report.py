@@ -17,7 +17,7 @@ from nbformat.v4 import (
     new_raw_cell,
 )
 
-from datahall.course.report import pages, report
+from datahall.course.report import pages, rendering
 from datahall.course.run import runner
 from datahall.course.run.results import Bounds, Results, Value
 
@@ -124,12 +124,12 @@ def test_the_report_is_built_for_screen_readers(page: Page) -> None:
 
 
 def test_the_report_has_a_dark_side(results: Results) -> None:
-    assert "prefers-color-scheme: dark" in report.render(results)
+    assert "prefers-color-scheme: dark" in rendering.render(results)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_colours_of_text_have_enough_contrast(scheme: str) -> None:
-    style = Path(report.__file__).with_name("templates") / "style.css"
+    style = Path(rendering.__file__).with_name("templates") / "style.css"
     light, dark = style.read_text().split("@media (prefers-color-scheme: dark)")[:2]
     part = light if scheme == "light" else dark
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part))
@@ -186,5 +186,5 @@ def test_the_page_of_a_failed_notebook_starts_with_the_failure(results: Results)
 
 def test_a_bound_is_written_with_its_unit() -> None:
     value = Value("delay", 3.0, "ms", bound={"at_least": 1, "at_most": 5}, holds=True)
-    assert report.bound_text(value) == "≥ 1 ms and ≤ 5 ms"
+    assert rendering.bound_text(value) == "≥ 1 ms and ≤ 5 ms"
     assert Bounds.of([value]) == Bounds(held=1)

@@ -11,7 +11,7 @@ from nbclient.exceptions import DeadKernelError
 
 from datahall.course import catalogue
 from datahall.course.notebooks import sources
-from datahall.course.run import verdict
+from datahall.course.run import outcome
 from datahall.course.run.execute import Execution, Order, complete
 from datahall.course.run.folder import RunFolder
 from datahall.course.run.plan import Item
@@ -73,7 +73,7 @@ Carry = Callable[..., tuple[Noted, dict[str, NotebookRun]]]
 def test_a_notebook_starts_after_all_that_it_needs_have_passed(carry_out: Carry) -> None:
     books = {"a": ("1", ()), "b": ("2", ("a",)), "c": ("3", ()), "d": ("4", ("b", "c"))}
     view, runs = carry_out(books, jobs=4)
-    assert {run.status for run in runs.values()} == {"passed"}
+    assert {run.outcome for run in runs.values()} == {"passed"}
     for name, (_, needs) in books.items():
         for need in needs:
             assert view.events.index(f"-{need}") < view.events.index(f"+{name}")
@@ -115,7 +115,7 @@ def test_what_needs_a_failed_notebook_is_skipped_and_so_is_what_needs_that(
 def test_nothing_starts_after_an_interrupt(carry_out: Carry) -> None:
     books = {"a": ("import time; time.sleep(600)", ()), "b": ("2", ("a",)), "c": ("3", ())}
     view, runs = carry_out(books, interrupt_at="a", jobs=1)
-    assert {run.status for run in runs.values()} == {"interrupted"}
+    assert {run.outcome for run in runs.values()} == {"interrupted"}
     assert view.events[0] == "+a"
     assert not {"+b", "+c"} & set(view.events)
 
@@ -137,11 +137,11 @@ def test_an_error_after_the_last_cell_fails_the_notebook(
     tmp_path: Path, write_notebook: Write, error: Exception, kind: str
 ) -> None:
     made = prepare(sources.read(write_notebook(tmp_path / "book.ipynb", "1")))
-    order = Order(made.notebook, made.places, "python3", tmp_path, {}, tmp_path / "log")
+    order = Order(made.notebook, made.positions, "python3", tmp_path, {}, tmp_path / "log")
     seen = Execution(order, ready=True, runs={1: CellRun("cell-a", 2, "passed", 0.1)})
-    assert verdict.judge(seen) == ("passed", None)
+    assert outcome.judge(seen) == ("passed", None)
     seen.error = error
-    status, failure = verdict.judge(seen)
+    status, failure = outcome.judge(seen)
     assert failure is not None
     assert (status, failure.kind) == ("failed", kind)
 

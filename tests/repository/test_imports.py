@@ -114,3 +114,16 @@ def test_the_rule_sees_a_wrong_import():
     )
     assert fault(PACKAGE / "units.py", "datahall.convolution.core") is not None
     assert fault(PACKAGE / "training" / "core.py", "datahall.convolution.core") is None
+
+
+def test_a_name_stands_for_one_thing_in_the_whole_package():
+    modules: dict[str, list[str]] = {}
+    classes: dict[str, list[str]] = {}
+    for path in FILES:
+        if path.stem not in (*MAY_USE, "__init__", "__main__"):
+            modules.setdefault(path.stem, []).append(name_of(path))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes.setdefault(node.name, []).append(name_of(path))
+    twice = {name: where for name, where in (modules | classes).items() if len(where) > 1}
+    assert not twice, "give them two names, of the standard terms of their fields"

@@ -196,9 +196,9 @@ def load(folder: Path | None = None) -> tuple[Claim, ...]:
         >>> load()[0].id
         'C01'
     """
-    place = folder or files("datahall") / "claims"
+    where = folder or files("datahall") / "claims"
     claims: list[Claim] = []
-    for file in sorted(place.iterdir(), key=lambda each: each.name):
+    for file in sorted(where.iterdir(), key=lambda each: each.name):
         if file.name.endswith(".toml") and file.name != _ARTICLES:
             claims += _claims(file, articles(folder))
     refuse_twice([claim.id for claim in claims], "id", "claims")

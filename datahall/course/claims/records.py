@@ -36,9 +36,9 @@ def folder() -> Path:
     return catalogue.repository_root() / "docs" / "claims"
 
 
-def path(claim: Claim, place: Path | None = None) -> Path:
+def path(claim: Claim, where: Path | None = None) -> Path:
     """Return the file of a claim's record."""
-    return (place or folder()) / claim.module / f"{claim.id}.json"
+    return (where or folder()) / claim.module / f"{claim.id}.json"
 
 
 def runs_of(record: Record) -> list[dict[str, Any]]:
@@ -46,13 +46,13 @@ def runs_of(record: Record) -> list[dict[str, Any]]:
     return [{value["key"]: value["value"] for value in run["values"]} for run in record["runs"]]
 
 
-def read(claim: Claim, place: Path | None = None) -> dict[str, Any] | None:
+def read(claim: Claim, where: Path | None = None) -> dict[str, Any] | None:
     """Return the record of a claim, or None if it has not been measured.
 
     Raises:
         InputError: The file is damaged, or of another schema.
     """
-    file = path(claim, place)
+    file = path(claim, where)
     again = f"Measure it again: `datahall claims --measure {claim.id}`."
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -183,10 +183,10 @@ def _key(claim: Claim, value: Value) -> str:
     return key if claim_id == claim.id else ""
 
 
-def write(claim: Claim, record: Record, place: Path | None = None) -> Path:
+def write(claim: Claim, record: Record, where: Path | None = None) -> Path:
     """Keep a record."""
     return state.write_atomically(
-        path(claim, place), json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        path(claim, where), json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datahall.course.doctor import hardware, places, software
+from datahall.course.doctor import hardware, software, storage
 from datahall.course.doctor.finding import BAD, OK, WARNING, Finding
-from datahall.course.doctor.showing import anonymous, show, write_report
+from datahall.course.doctor.printing import anonymous, show, write_report
 
 __all__ = [
     "BAD",
@@ -33,16 +33,16 @@ def examine() -> list[Finding]:
         hardware.memory(),
         hardware.cores(),
         hardware.instructions(),
-        places.disk(),
+        storage.disk(),
         software.packages(),
         software.tensorflow(),
         software.jupyterlab(),
         software.kernel(),
         software.widgets(),
         software.browser(),
-        *places.data(),
-        places.data_folder(),
-        places.results_folder(),
+        *storage.data(),
+        storage.data_folder(),
+        storage.results_folder(),
     ]
 
 

@@ -142,9 +142,9 @@ def _execute(notebook: NotebookNode, folder: Path) -> str:
     from datahall.course.run.alone import execute_alone
     from datahall.course.run.prepare import Prepared
 
-    places = tuple((str(cell.get("id")), n) for n, cell in enumerate(notebook.cells, 1))
+    positions = tuple((str(cell.get("id")), n) for n, cell in enumerate(notebook.cells, 1))
     seen = execute_alone(
-        Prepared(notebook, places),  # in this environment's kernel: a copy may name another
+        Prepared(notebook, positions),  # in this environment's kernel: a copy may name another
         folder=folder,
         home=state.data_folder(),
         cell_timeout_s=CELL_S,

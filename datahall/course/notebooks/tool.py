@@ -16,7 +16,7 @@ from datahall import runtime
 from datahall.course.exits import InputError, exit_for
 from datahall.course.notebooks import sources
 from datahall.course.notebooks.normalise import FOLDERS, fix, kind_of, normalise, text_of
-from datahall.course.run import verdict
+from datahall.course.run import outcome
 from datahall.course.run.alone import execute_alone
 from datahall.course.run.prepare import prepare
 from datahall.errors import CourseError
@@ -74,7 +74,7 @@ def execute(path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
         )
     prepared = prepare(sources.read(path))
     seen = execute_alone(prepared, offline=True, timeout_s=timeout_s, cold=True)
-    status, failure = verdict.judge(seen)
+    status, failure = outcome.judge(seen)
     if status != "passed":
         reason = failure.line if failure else status
         trace = f"\n{failure.traceback}" if failure and failure.traceback else ""

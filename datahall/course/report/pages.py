@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from datahall.course.report import report
-from datahall.course.run import record
+from datahall.course.report import rendering
+from datahall.course.run import keeping
 
 _MAY_RUN = re.compile(r"<(script|iframe|object|embed)\b|\son\w+\s*=|javascript:", re.IGNORECASE)
 
@@ -22,7 +22,7 @@ def write(notebook: Path, target: Path) -> None:
     book.metadata.pop("widgets", None)  # their state needs scripts from the network
     body, _ = _exporter().from_notebook_node(book)
     verdict = book.metadata.get("datahall", {})
-    text = report.page(
+    text = rendering.page(
         "page.html.j2",
         name=notebook.stem,
         link=quote(notebook.name),
@@ -30,7 +30,7 @@ def write(notebook: Path, target: Path) -> None:
         code_style=_code_style(),
         verdict=verdict,
     )
-    record.write(target, text)
+    keeping.write(target, text)
 
 
 @cache

@@ -1,1 +1,1 @@
-"""Running notebooks: plan, execute, verdict, results."""
+"""Running notebooks: plan, execute, outcome, results."""

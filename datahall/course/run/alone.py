@@ -49,7 +49,7 @@ def execute_alone(
         kernels = environment.of_kernels(scratch.path, home=home, offline=offline) | zygotes
         order = Order(
             notebook=prepared.notebook,
-            places=prepared.places,
+            positions=prepared.positions,
             kernel=NATIVE if kernel in (None, ALIAS) else str(kernel),
             folder=folder or scratch.folder("work"),
             environment=kernels | environment.marked(scratch.id, "0"),

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from datahall import datasets, runtime, state
+from datahall.course.run.keeping import write
 from datahall.course.run.plan import Item
 from datahall.course.run.prepare import dumps
-from datahall.course.run.record import write
 from datahall.course.run.results import NotebookRun, plain
 from datahall.course.warm.key import installed, read_at_import
 

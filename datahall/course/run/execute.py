@@ -2,7 +2,7 @@
 
 `execute` is the core of `datahall run`, `datahall check`, `make notebook`, the papermill engine and
 the tests. It is a coroutine: several notebooks run at once in one process, each kernel with its own
-working folder and environment. It judges nothing: `verdict` draws from what was seen, never from
+working folder and environment. It judges nothing: `outcome` draws from what was seen, never from
 what papermill or nbclient leave in the file (after `sys.exit(0)` they raise nothing).
 """
 
@@ -47,7 +47,7 @@ class Order:
 
     Attributes:
         notebook: The notebook with its parameters in it; executed in place.
-        places: Id and number of each cell as the source file has them.
+        positions: Id and number of each cell as the source file has them.
         kernel: Name of the kernel.
         folder: Working folder of the kernel.
         environment: Its whole environment, with the marker by which its processes are known.
@@ -63,7 +63,7 @@ class Order:
     """
 
     notebook: NotebookNode
-    places: Sequence[tuple[str, int]]
+    positions: Sequence[tuple[str, int]]
     kernel: str
     folder: Path
     environment: Mapping[str, str]
@@ -193,7 +193,7 @@ class _Watched:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
                 if cell.source.strip():
-                    self.seen.runs[index] = CellRun(*order.places[index], "not run", 0.0)
+                    self.seen.runs[index] = CellRun(*order.positions[index], "not run", 0.0)
 
     async def run(self) -> Execution:
         """Execute to the end, whatever that is."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from datahall.course import catalogue
 from datahall.course.exits import MachineError
-from datahall.course.run import record
+from datahall.course.run import keeping
 from datahall.course.run.scratch import Scratch
 
 DAY_S = 86_400.0
@@ -66,7 +66,7 @@ class RunFolder:
             MachineError: It cannot be written.
         """
         try:
-            record.write(self.work / name, text)
+            keeping.write(self.work / name, text)
         except OSError as error:
             raise MachineError(
                 f"{name} cannot be written to {self.base} ({error.strerror}). Free some space, or "

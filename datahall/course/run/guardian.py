@@ -14,7 +14,7 @@ import time
 PREFIX, MARK = "datahall-run-", ".datahall-scratch"
 MARKER = "DATAHALL_KERNEL"  # environment variable by which the run's processes are known
 DONE = b"done\n"
-PATIENCE_S = 10.0
+GRACE_S = 10.0
 
 
 def marked(run: str) -> list[int]:
@@ -37,7 +37,7 @@ def carries(name: str, run: str) -> bool:
 
 def end(run: str) -> None:
     """Kill the run's processes until none is left: one may be born while others end."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + GRACE_S
     while time.monotonic() < deadline:
         alive = [pid for pid in marked(run) if state(pid) != "Z"]
         if not alive:

@@ -33,11 +33,11 @@ class Prepared:
 
     Attributes:
         notebook: The notebook, a cell of parameters in it where there are any.
-        places: Id and number of each of its cells as the source file has them.
+        positions: Id and number of each of its cells as the source file has them.
     """
 
     notebook: NotebookNode
-    places: tuple[tuple[str, int], ...]
+    positions: tuple[tuple[str, int], ...]
 
 
 def prepare(source: Source, parameters: Mapping[str, Any] | None = None) -> Prepared:
@@ -55,7 +55,7 @@ def prepare(source: Source, parameters: Mapping[str, Any] | None = None) -> Prep
     if parameters:
         notebook = _with_parameters(source, notebook, dict(parameters))
     notebook.cells = [cell for cell in notebook.cells if BANNER not in tags_of(cell)]
-    return Prepared(notebook, _places(source, notebook, replaced=bool(parameters)))
+    return Prepared(notebook, _positions(source, notebook, replaced=bool(parameters)))
 
 
 def _with_parameters(
@@ -148,7 +148,7 @@ def _same(found: Any, given: Any) -> bool:
     return bool(found == given)
 
 
-def _places(
+def _positions(
     source: Source, notebook: NotebookNode, *, replaced: bool
 ) -> tuple[tuple[str, int], ...]:
     """Return id and number of each prepared cell as the source has them.

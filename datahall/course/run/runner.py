@@ -1,6 +1,6 @@
 """Executes notebooks strictly and in parallel, and publishes what they found.
 
-Read `run`: it plans (`plan`, `prepare`), executes (`schedule`, `execute`), judges (`verdict`),
+Read `run`: it plans (`plan`, `prepare`), executes (`schedule`, `execute`), judges (`outcome`),
 keeps what was found (`record`, `results`), and writes `results.json` and `report.html` (`folder`,
 `report`). No room is entered twice.
 """
@@ -22,7 +22,7 @@ import datahall
 from datahall import datasets, runtime
 from datahall.course import catalogue, warm
 from datahall.course.exits import MachineError
-from datahall.course.report import report
+from datahall.course.report import rendering
 from datahall.course.run import kernel as kernels
 from datahall.course.run import plan
 from datahall.course.run.execute import complete
@@ -155,7 +155,7 @@ class _Book:
         """Write results and report, and give the folder its name."""
         results = self._results(runs)
         self._folder.write("results.json", results.to_json())
-        self._folder.write("report.html", report.render(results))
+        self._folder.write("report.html", rendering.render(results))
         self._folder.publish()
         return results
 

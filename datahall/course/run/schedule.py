@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from datahall.course import warm
-from datahall.course.run import environment, record
+from datahall.course.run import environment, keeping
 from datahall.course.run.cache import PAGE, Cache, Hit, give_back
 from datahall.course.run.execute import Order, Stop, execute
 from datahall.course.run.folder import RunFolder
@@ -158,7 +158,7 @@ class Schedule:
         """Execute one notebook, or give its earlier run back, and keep what was found."""
         item, started = self.items[index], datetime.now(UTC)
         self.view.started(item.name)
-        writer = record.Writer(item.prepared, self.folder.work / _output(item.name))
+        writer = keeping.Writer(item.prepared, self.folder.work / _output(item.name))
         cache = self._cache if item.entry is not None else None
         try:
             hit = cache.find(item, self._by_name) if cache else None
@@ -167,7 +167,7 @@ class Schedule:
                 return
             order = self._order(index, writer)
             seen = await execute(order, tell=self._teller(item), stop=self._stop)
-            run = record.finish(seen, writer, started)
+            run = keeping.finish(seen, writer, started)
         except Exception as error:  # ours, not the notebook's: the others go on
             failure = Failure("runner", f"the runner failed: {type(error).__name__}: {error}")
             run = NotebookRun("", "", "", status="failed", failure=failure)
@@ -178,7 +178,7 @@ class Schedule:
             cache.keep(item, self._by_name, run, self._observed(index), page)
         self._keep(index, run)
 
-    async def _given_back(self, item: Item, writer: record.Writer, hit: Hit) -> NotebookRun:
+    async def _given_back(self, item: Item, writer: keeping.Writer, hit: Hit) -> NotebookRun:
         """Write the notebook of a hit, today's prose around the outputs of then."""
         same_prose, stored = give_back(item, hit), hit.folder / PAGE
         writer()
@@ -196,13 +196,13 @@ class Schedule:
     def _teller(self, item: Item) -> Callable[[Any, int, int], None]:
         return lambda cell, done, of: self.view.cell(item.name, cell.id, done, of)
 
-    def _order(self, index: int, writer: record.Writer) -> Order:
+    def _order(self, index: int, writer: keeping.Writer) -> Order:
         item, scratch = self.items[index], self.folder.scratch
         own = item.entry is None  # somebody's own notebook finds its files beside it
         kernel = self.settings.kernel or item.source.kernel or NATIVE
         return Order(
             notebook=item.prepared.notebook,
-            places=item.prepared.places,
+            positions=item.prepared.positions,
             kernel=NATIVE if kernel == ALIAS else kernel,
             folder=item.source.path.parent if own else scratch.folder(f"work-{index}"),
             environment=self._environment | self._own(index),

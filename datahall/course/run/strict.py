@@ -11,7 +11,7 @@ from papermill.engines import Engine
 from papermill.exceptions import PapermillException
 from papermill.log import logger
 
-from datahall.course.run import verdict
+from datahall.course.run import outcome
 from datahall.course.run.alone import execute_alone
 from datahall.course.run.execute import INJECTED
 from datahall.course.run.prepare import Prepared, tags_of
@@ -77,7 +77,7 @@ class StrictEngine(Engine):  # type: ignore[misc]
             save=nb_man.save,
             tell=tell,
         )
-        status, failure = verdict.judge(seen)
+        status, failure = outcome.judge(seen)
         end = len(cells) if status == "passed" or not begun else begun[-1] + 1
         _finish(nb_man, begun, end, log)
         state = {"passed": nb_man.COMPLETED, "failed": nb_man.FAILED}

@@ -56,7 +56,7 @@ def facts(
     ] = False,
 ) -> None:
     """Show a module's fact sheet for instructors: objectives, minutes, common wrong answers."""
-    from datahall.course.labs.facts import show
+    from datahall.course.labs.fact_sheets import show
 
     raise typer.Exit(int(show(which, write=write)))
 

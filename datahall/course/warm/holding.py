@@ -17,7 +17,7 @@ from datahall.units import format_quantity
 
 
 def hold(wanted: Sequence[str]) -> Exit:
-    """Start zygotes of some kinds at the well-known place, say what is held, and wait for Ctrl-C.
+    """Start zygotes of some kinds at the well-known folder, say what is held, and wait for Ctrl-C.
 
     Raises:
         InputError: A kind does not exist.
@@ -38,22 +38,22 @@ def hold(wanted: Sequence[str]) -> Exit:
 
 def _place() -> Path:
     """Make the well-known folder, or take one that an ended owner left behind."""
-    place = owner.well_known()
-    if owner.is_owned(place):
-        raise MachineError(f"`datahall warm` is running already, in {place}. End the other first.")
+    folder = owner.well_known()
+    if owner.is_owned(folder):
+        raise MachineError(f"`datahall warm` is running already, in {folder}. End the other first.")
     try:
-        place.mkdir(mode=0o700, exist_ok=True)
-        if place.stat().st_uid != os.getuid():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
             raise PermissionError(1, "it belongs to another user")
-        place.chmod(0o700)
-        for left in place.iterdir():
+        folder.chmod(0o700)
+        for left in folder.iterdir():
             left.unlink()  # sockets, logs and locks: the folder is ours alone
     except OSError as error:
         raise MachineError(
-            f"The folder {place} cannot be used ({error.strerror or error}). Set XDG_RUNTIME_DIR "
+            f"The folder {folder} cannot be used ({error.strerror or error}). Set XDG_RUNTIME_DIR "
             "to a folder of yours."
         ) from error
-    return place
+    return folder
 
 
 def _start(folder: Path, kind: str) -> str:

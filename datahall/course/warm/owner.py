@@ -45,28 +45,28 @@ def zygotes(folder: Path | None = None, *, across_exec: bool = False) -> Iterato
     if sys.platform != "linux":
         yield {KIND: "cold"}
         return
-    place = Path(tempfile.mkdtemp(prefix="datahall-warm-")) if folder is None else folder
-    owner = request.listen(place, OWNER)
-    lock = (place / _LOCK).open("wb")
+    sockets = folder or Path(tempfile.mkdtemp(prefix="datahall-warm-"))
+    owner = request.listen(sockets, OWNER)
+    lock = (sockets / _LOCK).open("wb")
     fcntl.flock(lock, fcntl.LOCK_EX)
     for held in (owner, lock):
         os.set_inheritable(held.fileno(), across_exec)
     try:
-        yield {FOLDER: str(place)}
+        yield {FOLDER: str(sockets)}
     finally:
         lock.close()
-        _end(owner, place)
+        _end(owner, sockets)
         if folder is None:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(sockets, ignore_errors=True)
 
 
-def _end(owner: socket.socket, place: Path) -> None:
+def _end(owner: socket.socket, folder: Path) -> None:
     """Close the owner's socket, which ends the zygotes, and wait until they are gone."""
     from datahall.course.warm import starting
 
     owner.close()
     deadline = time.monotonic() + _END_S
-    while any(place.glob("*.socket")) and time.monotonic() < deadline:
+    while any(folder.glob("*.socket")) and time.monotonic() < deadline:
         time.sleep(0.01)
     starting.reap()
 
@@ -78,7 +78,7 @@ def find() -> dict[str, str]:
 
 
 def well_known() -> Path:
-    """Return the place of `datahall warm`: in the user's runtime folder, or a temporary one."""
+    """Return the folder of `datahall warm`: in the user's runtime folder, or a temporary one."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if Path(runtime).is_absolute() and Path(runtime).is_dir():
         return Path(runtime, "datahall-warm")

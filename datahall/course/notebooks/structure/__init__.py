@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datahall.course.notebooks.structure import budgets, cells, code, exercises, outputs, prose
+from datahall.course.notebooks.structure import budgets, cells, code, lab_rules, outputs, prose
 from datahall.course.notebooks.structure.subject import Fault, Rule, Subject
 
 __all__ = ["Fault", "Subject", "findings", "problems", "warnings"]
@@ -19,7 +19,7 @@ ALL: tuple[Rule, ...] = (
     *code.RULES,
     *outputs.RULES,
     *prose.RULES,
-    *exercises.RULES,
+    *lab_rules.RULES,
     *budgets.RULES,
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from datahall.course.run import verdict
+from datahall.course.run import outcome
 from datahall.course.run.execute import Execution
 from datahall.course.run.prepare import Prepared, dumps
 from datahall.course.run.results import RECORD_TYPE, Failure, NotebookRun, Value
@@ -51,13 +51,13 @@ def write(path: Path, text: str) -> None:
 
 def finish(seen: Execution, writer: Writer, started: datetime) -> NotebookRun:
     """Judge an execution, write the executed notebook with the verdict, return what was found."""
-    status, failure = verdict.judge(seen)
+    status, failure = outcome.judge(seen)
     _mark(writer.prepared, seen, status, failure)
     try:
         writer()
     except OSError as error:
         if status == "passed":
-            status, failure = "failed", Failure("output", verdict.unwritable(error))
+            status, failure = "failed", Failure("output", outcome.unwritable(error))
     values, notes = values_of(writer.prepared)
     if seen.order.warm and not seen.warm and seen.why_cold:
         notes.append(f"ran on a cold kernel: {seen.why_cold}")
@@ -90,7 +90,7 @@ def _mark(prepared: Prepared, seen: Execution, status: str, failure: Failure | N
 def values_of(prepared: Prepared) -> tuple[list[Value], list[str]]:
     """Collect the records that cells put into their outputs; notes tell of damaged ones."""
     values, notes = [], []
-    for cell, (cell_id, _) in zip(prepared.notebook.cells, prepared.places, strict=True):
+    for cell, (cell_id, _) in zip(prepared.notebook.cells, prepared.positions, strict=True):
         for record in _records(cell):
             try:
                 values.append(Value.from_record(record, cell_id))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from datahall.checking import records
+from datahall.checking import attempts
 
 from .places import check, forgets_the_first, places
 
@@ -20,20 +20,20 @@ def at_the_notebook(tmp_path, monkeypatch):
 def test_each_check_appends_one_line(at_the_notebook):
     for answer in (None, forgets_the_first, places):
         check()(answer)
-    lines = [json.loads(line) for line in records.file().read_text().splitlines()]
+    lines = [json.loads(line) for line in attempts.file().read_text().splitlines()]
     assert [(line["verdict"], line["points"]) for line in lines] == [
         ("not attempted", 0.0),
         ("wrong", 1.0),
         ("passed", 4.0),
     ]
     assert set(lines[0]) == {"schema", "time", "lab", "exercise", "verdict", "points", "of"}
-    assert lines[0]["lab"] == "99_places_lab" and lines == records.read()
+    assert lines[0]["lab"] == "99_places_lab" and lines == attempts.read()
 
 
 def test_a_batch_run_records_nothing(at_the_notebook, monkeypatch):
     monkeypatch.setenv("DATAHALL_HEADLESS", "1")
     check()(places)
-    assert not records.file().exists() and records.read() == []
+    assert not attempts.file().exists() and attempts.read() == []
 
 
 def test_a_folder_that_cannot_be_written_costs_a_note_and_no_more(at_the_notebook, monkeypatch):
@@ -48,6 +48,6 @@ def test_a_folder_that_cannot_be_written_costs_a_note_and_no_more(at_the_noteboo
 
 def test_a_line_cut_off_by_a_full_disk_is_left_out(at_the_notebook):
     check()(places)
-    with records.file().open("a") as file:
+    with attempts.file().open("a") as file:
         file.write('{"schema": 1, "exer')
-    assert len(records.read()) == 1
+    assert len(attempts.read()) == 1

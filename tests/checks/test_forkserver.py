@@ -16,13 +16,13 @@ import json, os, socket
 import numpy as np
 import tensorflow as tf
 import psutil
-from datahall.checking import zygote
+from datahall.checking import forkserver
 
-unused = zygote.is_unused()
+unused = forkserver.is_unused()
 from datahall.training import checks
 
 listening = socket.create_server(("127.0.0.1", 0))  # as a kernel's channels are
-forked = zygote.prepared(checks.__name__)
+forked = forkserver.prepared(checks.__name__)
 def scores(confusion, digit):
     right = confusion[digit, digit]
     called, there = confusion[:, digit].sum(), confusion[digit].sum()
@@ -34,18 +34,18 @@ def turned(confusion, digit):
 def leaves(confusion, digit):
     os._exit(0)
 told = [checks.scores(each) for each in (scores, turned, leaves, scores)]
-kept = zygote.prepared(checks.__name__) is forked
+kept = forkserver.prepared(checks.__name__) is forked
 own = psutil.Process(forked.pid).net_connections()
 first = dict(unused=unused, kind=type(forked).__name__, kept=kept, sockets=len(own))
 forked.kill()
 forked.wait(5)
 again = checks.scores(scores)  # made anew, as nothing has been computed here
 tf.constant(1.0)  # from here on threads of TensorFlow run
-zygote._end(checks.__name__)
-later = type(zygote.prepared(checks.__name__)).__name__
+forkserver._end(checks.__name__)
+later = type(forkserver.prepared(checks.__name__)).__name__
 print(json.dumps(first | dict(
     told=[(each.state, each.message, each.note) for each in [*told, again]],
-    used=zygote.is_unused(), later=later, pid=forked.pid, ended=forked.poll())))
+    used=forkserver.is_unused(), later=later, pid=forked.pid, ended=forked.poll())))
 """
 
 

@@ -166,7 +166,7 @@ def prepared(module: str) -> subprocess.Popen[bytes] | _Forked:
     if module in sys.modules and is_unused():
         zygote = _Forked()
     else:
-        program = [sys.executable, "-P", "-m", "datahall.checking.zygote", module]
+        program = [sys.executable, "-P", "-m", "datahall.checking.forkserver", module]
         path = os.pathsep.join([str(entry) for entry in sys.path if entry])
         zygote = subprocess.Popen(  # noqa: S603 (our own program)
             program,
