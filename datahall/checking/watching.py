@@ -1,8 +1,8 @@
 """Watch a judge: a forked child with limits, for C loops, memory bombs, crashes and litter.
 
 Read `watch` first. It runs in a process that does nothing else: one that was forked from the kernel
-(`child`) or that waits beside it (`forkserver`). All that a judge starts ends with it, because orphans
-are handed to the watcher. Linux only.
+(`child`) or that waits beside it (`forkserver`). All that a judge starts ends with it, because
+orphans are handed to the watcher. Linux only.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ Carry = Callable[..., tuple[Noted, dict[str, NotebookRun]]]
 def test_a_notebook_starts_after_all_that_it_needs_have_passed(carry_out: Carry) -> None:
     books = {"a": ("1", ()), "b": ("2", ("a",)), "c": ("3", ()), "d": ("4", ("b", "c"))}
     view, runs = carry_out(books, jobs=4)
-    assert {run.outcome for run in runs.values()} == {"passed"}
+    assert {run.status for run in runs.values()} == {"passed"}
     for name, (_, needs) in books.items():
         for need in needs:
             assert view.events.index(f"-{need}") < view.events.index(f"+{name}")
@@ -115,7 +115,7 @@ def test_what_needs_a_failed_notebook_is_skipped_and_so_is_what_needs_that(
 def test_nothing_starts_after_an_interrupt(carry_out: Carry) -> None:
     books = {"a": ("import time; time.sleep(600)", ()), "b": ("2", ("a",)), "c": ("3", ())}
     view, runs = carry_out(books, interrupt_at="a", jobs=1)
-    assert {run.outcome for run in runs.values()} == {"interrupted"}
+    assert {run.status for run in runs.values()} == {"interrupted"}
     assert view.events[0] == "+a"
     assert not {"+b", "+c"} & set(view.events)
 
