@@ -71,7 +71,7 @@ def digest(name: str) -> str:
     ).hexdigest()
 
 
-def _folders(name: str) -> list[Path]:
+def _places(name: str) -> list[Path]:
     """Return the folders where a set is looked for, in order."""
     named = os.environ.get("DATAHALL_DATA")
     return [
@@ -82,20 +82,20 @@ def _folders(name: str) -> list[Path]:
 
 
 def _source(name: str, file: str) -> Path:
-    """Return the first folder's file, compressed or not.
+    """Return the first place's file, compressed or not.
 
     Raises:
-        DataError: No folder has it; the message names them all.
+        DataError: No place has it; the message names them all.
     """
     ending = _facts(name).get("compressed")
-    for folder in _folders(name):
-        candidates = [folder / f"{file}.{ending}", folder / file] if ending else [folder / file]
-        if ending and folder == _folders(name)[-1]:
+    for place in _places(name):
+        candidates = [place / f"{file}.{ending}", place / file] if ending else [place / file]
+        if ending and place == _places(name)[-1]:
             candidates.pop()  # the plain file there was unpacked from a source: it is none itself
         for candidate in candidates:
             if candidate.is_file():
                 return candidate
-    looked = ", ".join(str(folder) for folder in _folders(name))
+    looked = ", ".join(str(place) for place in _places(name))
     raise DataError(
         f"The file {file} of the data set {name} is missing. It was looked for in {looked} "
         "(DATAHALL_DATA, the repository, your data folder). "
