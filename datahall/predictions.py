@@ -12,6 +12,7 @@ import datetime
 import html
 import json
 import math
+import re
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ _SUFFIXES = {
     "n": 1e-9,
     "%": 1.0,
 }
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(,\d{3})+(?![\d,])")  # 1,500; not the half of 1,5
 LOCKED = "Locked. Answer the question above, or skip it; the measurement then appears here."
 
 
@@ -49,7 +51,8 @@ def parse_number(text: str, *, low: float | None = None, high: float | None = No
         >>> parse_number("1.5k"), parse_number("2e6"), parse_number("98 %")
         (1500.0, 2000000.0, 98.0)
     """
-    cleaned = text.strip().replace(",", "").replace("_", "").replace(" ", "")
+    cleaned = _THOUSANDS.sub(lambda group: group[0].replace(",", ""), text)
+    cleaned = cleaned.replace("_", "").replace(" ", "").strip()
     factor = 1.0
     if cleaned and cleaned[-1] in _SUFFIXES:
         factor, cleaned = _SUFFIXES[cleaned[-1]], cleaned[:-1]
@@ -110,6 +113,7 @@ class Guess:
         self.value: float | None = None
         self.settled = not runtime.interactive()
         self._waiting: list[Callable[[], None]] = []
+        self._kept = False
 
     def lock_in(self, value: float | None) -> None:
         """Settle the question with a guess, or with None to skip it; it stays settled."""
@@ -152,7 +156,9 @@ class Guess:
 
         def unlock() -> None:
             place.value = _markup(rows())
-            _keep(self, measured, model)
+            if not self._kept:  # a reveal that is run again is no second guess
+                _keep(self, measured, model)
+            self._kept = True
 
         if self.settled:
             unlock()

@@ -44,6 +44,7 @@ def test_a_reveal_is_locked_until_the_question_is_settled(
     assert "2.0 times too low" in place.value  # type: ignore[attr-defined]
     asked.lock_in(100.0)
     assert asked.value == 50.0, "a settled guess stays"
+    asked.reveal(100.0)  # the cell is run again: no second guess
     (line,) = (reader / "guesses.jsonl").read_text().splitlines()
     assert json.loads(line)["guess"] == 50.0
 
@@ -89,7 +90,17 @@ def test_history_shows_how_the_feeling_for_numbers_has_changed(
     assert "6.0 in the first 2, 1.5 in the last 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["", "abc", "1..2", "nan", "inf", "k"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "1..2", "nan", "inf", "k", "1,5", "0,25", "12,34,567", "1,2345"]
+)
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ParameterError, match="is not a number"):
         predictions.parse_number(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,500", 1500), ("12,345,678.5", 12345678.5), ("1,500k", 1.5e6), ("1_0", 10)],
+)
+def test_a_comma_parts_thousands_and_nothing_else(text: str, value: float) -> None:
+    assert predictions.parse_number(text) == value
