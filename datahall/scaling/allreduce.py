@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from datahall.errors import ParameterError, ShapeError
 from datahall.scaling.peers import Peers
 
 Phase = Literal["reduce", "gather"]
+Schedule = list[list[tuple[str, int, int]]]
+"""Of each rank, its steps: phase, piece to send, piece to receive."""
+
 AllReduce = Callable[[Peers, NDArray[Any]], None]
 
 
@@ -129,6 +133,25 @@ def ring(peers: Peers, array: NDArray[Any]) -> None:
         for step in range(peers.ranks - 1):
             out, into = ring_step(peers.rank, peers.ranks, step, phase)
             peers.exchange(on, pieces[out], back, pieces[into], add=phase == "reduce")
+
+
+def follow(peers: Peers, schedule: Schedule, size: int) -> tuple[NDArray[Any], int]:
+    """Sum whole numbers over the ranks by a schedule, right or wrong.
+
+    Args:
+        peers: The connections.
+        schedule: What each rank sends and receives.
+        size: Numbers of each array: rank r brings (r + 1) · (0, 1, 2, …).
+
+    Returns:
+        What this rank holds in the end, and the bytes that it sent.
+    """
+    array = np.arange(size, dtype=np.float32) * (peers.rank + 1)
+    pieces = np.array_split(array, peers.ranks)
+    on, back = (peers.rank + 1) % peers.ranks, (peers.rank - 1) % peers.ranks
+    for phase, out, into in schedule[peers.rank]:
+        peers.exchange(on, pieces[out], back, pieces[into], add=phase == "reduce")
+    return array, peers.sent_bytes
 
 
 def tree(peers: Peers, array: NDArray[Any]) -> None:

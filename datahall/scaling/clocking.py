@@ -79,7 +79,9 @@ def bare_stream(peers: Peers, array: NDArray[Any]) -> None:
     """
     line: socket.socket = peers.line(1 - peers.rank)
     out = array.view(np.uint8).data
-    into = memoryview(bytearray(len(out)))
+    if peers.scratch.nbytes < len(out):
+        peers.scratch = np.empty(len(out), np.uint8)  # once: fresh memory costs time
+    into = peers.scratch.data[: len(out)]
     line.settimeout(peers.limit_s)
     sender = threading.Thread(target=line.sendall, args=(out,))
     sender.start()

@@ -11,9 +11,8 @@ import hmac
 import select
 import socket
 import struct
-import sys
-import time
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,6 @@ from datahall.errors import CourseError, ParameterError, ShapeError
 from datahall.units import KIB, MIB
 
 HOST = "127.0.0.1"
-CAN_PACE = sys.platform == "linux"
-"""Whether links can be given a bandwidth here."""
-
 HEADER = struct.Struct("<Q")
 """What precedes each message: the number of its bytes."""
 
@@ -36,7 +32,7 @@ SEGMENT = 128 * KIB
 """Bytes received at a time where they are added on arrival: they are still in the cache then."""
 
 _TCP_INFO = struct.Struct("<200xQQ")  # bytes_sent and bytes_retrans; Linux 4.19 and later
-_MAX_PACING_RATE = 47  # SO_MAX_PACING_RATE of Linux, which the module socket does not name
+_PIECE_S = 1e-3  # of a link's time: what goes over a paced link at once
 _GREETING = struct.Struct("<16sI")
 
 
@@ -72,14 +68,14 @@ def connect(
     Raises:
         PeerError: A rank did not connect in time.
     """
-    deadline = time.monotonic() + limit_s
+    deadline = monotonic() + limit_s
     lines: dict[int, socket.socket] = {}
     try:
         for other in range(rank):
             lines[other] = socket.create_connection((HOST, ports[other]), timeout=limit_s)
             lines[other].sendall(_GREETING.pack(token, rank))
         while len(lines) < len(ports) - 1:
-            listening.settimeout(max(deadline - time.monotonic(), 0.001))
+            listening.settimeout(max(deadline - monotonic(), 0.001))
             line, _ = listening.accept()
             greeted = _greeted(line, token)
             if greeted is None or greeted in lines:
@@ -123,6 +119,8 @@ class Peers:
         self.messages = self.wire_bytes = 0
         self.tell: Callable[[Any], None] = lambda value: None
         self._lines = lines
+        self._byte_s = 0.0  # of a paced link
+        self._free_at: dict[int, float] = {}  # when each paced link has passed all that was sent
         self.scratch = np.empty(SEGMENT, np.uint8)
         for line in lines.values():
             _widen(line)
@@ -147,24 +145,24 @@ class Peers:
         return int(sum(sent - again for sent, again in counts) - greeted)
 
     def pace(self, bytes_per_s: float) -> None:
-        """Give each of this rank's outgoing connections a bandwidth of its own (Linux only).
+        """Give each of this rank's outgoing connections a bandwidth of its own.
 
-        The system then sends no faster, so that a connection behaves like a link of a network
-        instead of sharing the machine's memory with all others.
+        From now on bytes are handed to a socket no sooner than they would have passed a link of
+        this bandwidth, so that connections behave like links of a network instead of sharing the
+        machine's memory. Small messages wait too, by their few bytes.
 
         Args:
-            bytes_per_s: From each rank to each other one, above 0.
+            bytes_per_s: From this rank to each other one, above 0.
 
         Raises:
-            ParameterError: The bandwidth is out of range, or the system cannot do it.
+            ParameterError: The bandwidth is not above 0.
         """
-        if not 1e3 <= bytes_per_s < 2**32 or not CAN_PACE:
+        if not bytes_per_s > 0:
             raise ParameterError(
-                f"bytes_per_s is {bytes_per_s!r} on {sys.platform}. 1e3 to 4e9, on Linux, was "
-                "expected. Leave the links as they are, or run this on Linux."
+                f"bytes_per_s is {bytes_per_s!r}. A bandwidth above 0 was expected. Leave the "
+                "links as they are, or choose one, for example 1e8."
             )
-        for line in self._lines.values():
-            line.setsockopt(socket.SOL_SOCKET, _MAX_PACING_RATE, int(bytes_per_s))
+        self._byte_s = 1 / bytes_per_s
 
     def send(self, to: int, array: NDArray[Any]) -> None:
         """Send an array's bytes to a rank."""
@@ -232,42 +230,45 @@ class Peers:
     def _pump(self, transfers: list[_Sending | _Receiving]) -> None:
         """Move all transfers on until they are done."""
         while transfers := [each for each in transfers if not each.step()]:
-            waiting = select.poll()
-            for each in transfers:
-                waiting.register(each.line, each.event | _asked(transfers, each))
-            if not waiting.poll(1000 * self.limit_s):
-                others = sorted({each.other for each in transfers})
+            waits = [each.wait_s for each in transfers if each.wait_s > 0]
+            reading = [each.line for each in transfers if isinstance(each, _Receiving)]
+            writing = [
+                each.line for each in transfers if isinstance(each, _Sending) and not each.wait_s
+            ]
+            ready = select.select(reading, writing, [], min([self.limit_s, *waits]))
+            if not any(ready) and not waits:
                 raise PeerError(
-                    f"rank {self.rank} waits for rank {others[0]} since {self.limit_s:g} s. A "
-                    "message was expected. See whether each message sent has one who receives it."
+                    f"rank {self.rank} waits for rank {transfers[0].other} since {self.limit_s:g} "
+                    "s. A message was expected. See whether each message sent has one who receives "
+                    "it."
                 )
 
 
-def _asked(transfers: list[_Sending | _Receiving], one: _Sending | _Receiving) -> int:
-    """Return the events that another transfer waits for on the same socket."""
-    return next((each.event for each in transfers if each.line is one.line and each is not one), 0)
-
-
 class _Sending:
-    """A message on its way out."""
-
-    event = select.POLLOUT
+    """A message on its way out; over a paced link in pieces, each when it would have passed."""
 
     def __init__(self, peers: Peers, to: int, array: NDArray[Any]) -> None:
         self.peers, self.other, self.line = peers, to, peers.line(to)
         data = _bytes_of(array)
         self.left = [memoryview(HEADER.pack(len(data))), data]
+        self.wait_s, self.due, self.passed = 0.0, 0.0, max(monotonic(), peers._free_at.get(to, 0))
         peers.messages += 1
 
     def step(self) -> bool:
-        """Send what the socket takes; return whether all is sent."""
+        """Send what socket and link take; return whether all is sent."""
         while self.left:
+            views = self.left if not self.peers._byte_s else self._piece()
+            self.wait_s = max(self.due - monotonic(), 0.0)
+            if self.wait_s:
+                return False
             try:
-                sent = self.line.sendmsg(self.left)
+                sent = self.line.sendmsg(views)
             except BlockingIOError:
                 return False
             except OSError as error:
                 raise _gone(self) from error
+            self.passed = self.due
+            self.peers._free_at[self.other] = self.due
             self.peers.wire_bytes += sent
             while self.left and sent >= len(self.left[0]):
                 sent -= len(self.left.pop(0))
@@ -275,11 +276,18 @@ class _Sending:
                 self.left[0] = self.left[0][sent:]
         return True
 
+    def _piece(self) -> list[memoryview]:
+        """Return what goes next over a paced link, and note when it will have passed."""
+        size = max(int(_PIECE_S / self.peers._byte_s), 1)
+        views = [view[:size] for view in self.left[:2]]
+        self.due = self.passed + self.peers._byte_s * sum(map(len, views))
+        return views
+
 
 class _Receiving:
     """A message on its way in; added to what stands there, segment by segment, if asked."""
 
-    event = select.POLLIN
+    wait_s = 0.0
 
     def __init__(self, peers: Peers, source: int, into: NDArray[Any], *, add: bool) -> None:
         self.peers, self.other, self.line = peers, source, peers.line(source)

@@ -53,11 +53,19 @@ def read_message(stream: IO[bytes]) -> Any:
     Raises:
         EOFError: The stream ends before it.
     """
-    head = stream.read(_LENGTH.size)
-    body = stream.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else b""
-    if not body:
-        raise EOFError("the other side has closed the pipe")
-    return pickle.loads(body)  # noqa: S301 (from our own process, over a pipe of ours)
+    (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
+    return pickle.loads(_exactly(stream, length))  # noqa: S301 (our own process, a pipe of ours)
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    """Read so many bytes; a pipe gives what it holds, which may be less."""
+    parts = bytearray()
+    while len(parts) < size:
+        part = stream.read(size - len(parts))
+        if not part:
+            raise EOFError("the other side has closed the pipe")
+        parts += part
+    return bytes(parts)
 
 
 def write_message(stream: IO[bytes], message: Any) -> None:

@@ -53,6 +53,12 @@ def test_a_function_of_a_notebook_travels_by_its_text():
     assert group.run(2, room["double"], 21) == [0, 21]
 
 
+def test_a_large_argument_and_a_large_result_arrive_whole():
+    array = np.arange(3_000_000.0)
+    for back in group.run(2, lambda here, a: a, array):
+        np.testing.assert_array_equal(back, array)
+
+
 def test_the_first_error_is_named_not_its_consequences():
     def fails(here: peers.Peers) -> None:
         if here.rank == 2:

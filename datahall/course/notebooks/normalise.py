@@ -175,7 +175,7 @@ def _node(values: dict[str, Any]) -> NotebookNode:
 def _checks_module(nb: NotebookNode) -> str:
     """Return the module that the notebook imports as `checks`."""
     for cell in nb.cells:
-        if cell.cell_type != "code" or "import checks" not in cell.source:
+        if cell.cell_type != "code" or "checks" not in cell.source:
             continue
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ImportFrom) and any(
