@@ -19,8 +19,8 @@ DEVICES = [2**power for power in range(15)]
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network to train.
+class Workload:
+    """A network to train, and how fast one device does it.
 
     Attributes:
         parameters: Numbers of its gradient.
@@ -34,9 +34,9 @@ class Network:
 
 
 NETWORKS = {
-    "ResNet-50 (P100)": Network(25_557_032, 219, 64),
-    "Inception V3 (P100)": Network(23_834_568, 142, 64),
-    "VGG-16 (P100)": Network(138_357_544, 154, 64),
+    "ResNet-50 (P100)": Workload(25_557_032, 219, 64),
+    "Inception V3 (P100)": Workload(23_834_568, 142, 64),
+    "VGG-16 (P100)": Workload(138_357_544, 154, 64),
 }
 """Rates of one P100: TensorFlow benchmarks (2017)."""
 
@@ -44,7 +44,7 @@ TIMES = {"ring": core.ring_s, "tree": core.pipelined_tree_s}
 
 
 def step_of(
-    network: Network, devices: int, link: core.Link, algorithm: str, *, hidden: float = 0.0
+    network: Workload, devices: int, link: core.Link, algorithm: str, *, hidden: float = 0.0
 ) -> float:
     """Return the modelled seconds of a step on so many devices, one a network card."""
     reduce_s = TIMES[algorithm](BYTES_PER_FLOAT32 * network.parameters, devices, link)
@@ -114,7 +114,7 @@ def scaling(
 
 
 def _told(
-    name: str, algorithm: str, devices: int, one: Network, link: core.Link, price: float
+    name: str, algorithm: str, devices: int, one: Workload, link: core.Link, price: float
 ) -> str:
     worst, best = (step_of(one, devices, link, algorithm, hidden=hidden) for hidden in (0.0, HALF))
     compute_s = one.batch / one.rate
