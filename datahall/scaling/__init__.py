@@ -2,5 +2,6 @@
 
 Rooms, in reading order: `peers` (a rank's sockets, every byte counted), `group` (real processes
 that run one function each, and `starter`, which forks and ends them), `allreduce` (ring and tree),
-`clocking` (how long they take here), `core` (the model of their time and of a training step).
+`clocking` (how long they take here), `core` (the model of their time and of a training step),
+`parallel` (training on several ranks), `published` (figures of others, and what the model says).
 """
