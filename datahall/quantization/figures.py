@@ -199,7 +199,7 @@ def tradeoff(rows: Sequence[Mapping[str, object]]) -> Figure:
     Args:
         rows: Each with "model", "accuracy" (%), "size_bytes" and "latency_us" (batch 1).
     """
-    made, axes = figure(7.2, 3.4, ncols=2)
+    made, axes = figure(6.8, 2.6, ncols=2)
     kinds = sorted({str(row["model"]).split()[0] for row in rows})
     styles = dict(zip(kinds, zip(COLORS.values(), "osD^vP", strict=False), strict=False))
     words = []

@@ -70,26 +70,25 @@ def convert(model: keras.Model, variant: str, calibration: Array | None = None) 
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     if variant == "int8 in and out":
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    with _quiet():
+    with quiet():
         return bytes(converter.convert())
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep back what the converter prints, also from C++: it says nothing about the result."""
     with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kept = [os.dup(stream) for stream in (1, 2)]
-        log = logging.getLogger("tensorflow")
-        level = log.level
+        disabled = logging.root.manager.disable
         try:
-            log.setLevel(logging.ERROR)
+            logging.disable(logging.WARNING)
             for stream in (1, 2):
                 os.dup2(sink.fileno(), stream)
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         finally:
-            log.setLevel(level)
+            logging.disable(disabled)
             for stream, old in zip((1, 2), kept, strict=True):
                 os.dup2(old, stream)
                 os.close(old)
@@ -118,7 +117,7 @@ class Runner:
     ) -> None:
         if kernels not in KERNELS:
             raise ParameterError(f"kernels is {kernels!r}. Expected one of {', '.join(KERNELS)}.")
-        with _quiet():
+        with quiet():
             try:
                 self._interpreter = litert.Interpreter(
                     model_content=model if isinstance(model, bytes) else model.read_bytes(),
@@ -137,7 +136,7 @@ class Runner:
         """Make room for so many images; `run` does it by itself when the number changes."""
         if batch == self._batch:
             return
-        with _quiet():
+        with quiet():
             shape = [batch, *self._input["shape"][1:]]
             self._interpreter.resize_tensor_input(self._input["index"], shape)
             self._interpreter.allocate_tensors()
