@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from datahall.errors import ShapeError
-from datahall.plotting import COLORS, GRID, INK, MUTED, describe, figure
+from datahall.plotting import COLORS, INK, MUTED, describe, figure
 from datahall.quantization import core, formats
 from datahall.quantization.calibration import Range
 from datahall.quantization.core import Array
@@ -199,17 +199,20 @@ def tradeoff(rows: Sequence[Mapping[str, object]]) -> Figure:
     Args:
         rows: Each with "model", "accuracy" (%), "size_bytes" and "latency_us" (batch 1).
     """
-    made, axes = figure(6.8, 2.6, ncols=2)
+    made, axes = figure(6.8, 2.9, ncols=2)
     kinds = sorted({str(row["model"]).split()[0] for row in rows})
     styles = dict(zip(kinds, zip(COLORS.values(), "osD^vP", strict=False), strict=False))
-    words = []
+    words, named = [], set()
     for row in rows:
-        color, marker = styles[str(row["model"]).split()[0]]
+        kind, _, rest = str(row["model"]).partition(" ")
+        color, marker = styles[kind]
         kilobytes = float(str(row["size_bytes"])) / 1000
         for axis, key in zip(axes, ("accuracy", "latency_us"), strict=True):
-            axis.plot(kilobytes, float(str(row[key])), marker, color=color, markersize=7)
-            axis.annotate(str(row["model"]), (kilobytes, float(str(row[key]))), fontsize=7,
-                          xytext=(4, 3), textcoords="offset points")  # fmt: skip
+            axis.plot(kilobytes, float(str(row[key])), marker, color=color, markersize=7,
+                      label=None if kind in named else kind)  # fmt: skip
+        named.add(kind)
+        axes[1].annotate(rest, (kilobytes, float(str(row["latency_us"]))), fontsize=7,
+                         xytext=(4, 3), textcoords="offset points")  # fmt: skip
         words.append(
             f"{row['model']}: {kilobytes:.0f} kB, {float(str(row['accuracy'])):.2f} %, "
             f"{float(str(row['latency_us'])):.0f} µs"
@@ -217,10 +220,9 @@ def tradeoff(rows: Sequence[Mapping[str, object]]) -> Figure:
     for axis, label in zip(axes, ("accuracy (%)", "latency of one image (µs)"), strict=True):
         axis.set_xlabel("file (kB)")
         axis.set_ylabel(label)
-        axis.set_xscale("log")
         axis.margins(x=0.25, y=0.15)
     axes[1].set_yscale("log")
-    axes[0].grid(color=GRID)
+    axes[0].legend(loc="best")
     return describe(made, "; ".join(words) + ".")
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datahall.errors import ParameterError, ShapeError
+from datahall.plotting import description
 from datahall.quantization import calibration, core, figures, formats, widgets
 
 ends = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -152,3 +153,23 @@ def test_the_widget_redraws_with_every_control():
         before = panel.text
     panel.reset()
     assert "4 bits, symmetric, one grid over 100%" in panel.text
+
+
+def test_figures_describe_the_numbers_they_show():
+    rows = [
+        {"model": "LiteRT int8", "accuracy": 98.5, "size_bytes": 1e5, "latency_us": 12.0},
+        {"model": "Keras model(x)", "accuracy": 98.6, "size_bytes": 4e5, "latency_us": 4000.0},
+    ]
+    assert description(figures.tradeoff(rows)).startswith("LiteRT int8: 100 kB, 98.50 %, 12 µs; K")
+    counts = {"fast": np.array([[0, 3], [0, 0]])}
+    assert "a (single), b (single; double)" in description(
+        figures.traces(["a", "b"], ["single", "double"], counts)
+    )
+    with pytest.raises(ShapeError, match="fast has shape"):
+        figures.traces(["a"], ["single", "double"], counts)
+    assert "cut ends at 2" in description(figures.ranges(np.arange(5.0), {"cut": (0.0, 2.0)}))
+    kinds = [formats.FORMATS[3]]
+    inside = formats.representable(kinds[0])
+    wanted = int(((inside >= 0) & (inside <= 1)).sum())
+    assert f"float8 e4m3: {wanted}" in description(figures.representables(kinds, high=1.0))
+    assert description(figures.flow([("sum", "12"), ("code", "3")])) == "sum: 12; code: 3."
