@@ -2,7 +2,7 @@
 
 Each row is a fresh process, several times in turns, wall and processor time of the import alone and
 of the whole process. The last row of each group is what the course does: `fast.tensorflow()`
-imports TensorFlow without Keras, which would pull in scikit-learn, SciPy, pandas and Matplotlib.
+imports TensorFlow without Keras, which would pull in scikit-learn, SciPy and Matplotlib.
 "without bytecode" compiles every module anew, as where PYTHONDONTWRITEBYTECODE is set and an
 installer has compiled nothing; it is measured with a bytecode folder that stays empty.
 """

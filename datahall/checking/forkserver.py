@@ -144,7 +144,8 @@ class _Forked:
 def is_unused() -> bool:
     """Tell whether TensorFlow is imported here but has computed nothing, so that a fork is safe."""
     context: Any = sys.modules.get("tensorflow.python.eager.context")
-    others = any(name in sys.modules for name in ("torch", "jax"))
+    jax: Any = sys.modules.get("jax._src.xla_bridge")  # TensorFlow imports it, and leaves it unused
+    others = "torch" in sys.modules or (jax is not None and jax.backends_are_initialized())
     main = threading.current_thread() is threading.main_thread()
     if sys.platform != "linux" or not main or others or not hasattr(context, "context_safe"):
         return False

@@ -13,7 +13,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +31,6 @@ _PLAIN = ("numpy.random", "matplotlib", "matplotlib.pyplot", "psutil", "threadpo
 _TENSORFLOW = (
     "tensorflow",
     "keras",
-    "pandas",
     "scipy.signal",
     "scipy.stats",
     "sklearn.linear_model",
@@ -189,7 +188,7 @@ def load(kind: str) -> becoming.Loaded:
     for name in _KERNEL:
         import_module(name)
     before = _top_level()
-    with becoming.later_streams():
+    with becoming.later_streams(), _without("jax"):
         for name in (*_PLAIN, *(_TENSORFLOW if kind == "tensorflow" else ())):
             import_module(name)
     if kind == "tensorflow":
@@ -199,6 +198,17 @@ def load(kind: str) -> becoming.Loaded:
     gc.freeze()  # children share what they never change
     changes = {k: v for k, v in os.environ.items() if variables.get(k) != v}
     return becoming.Loaded(_top_level() - before, changes)
+
+
+@contextlib.contextmanager
+def _without(name: str) -> Iterator[None]:
+    """Let no library import another for a while: TensorFlow imports JAX, which starts a thread."""
+    sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        if sys.modules[name] is None:
+            del sys.modules[name]
 
 
 def _top_level() -> set[str]:
