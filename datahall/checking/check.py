@@ -38,7 +38,7 @@ class Check:
         minutes: How long it takes a learner.
         difficulty: 1 to 5.
         steps: From the smallest example over traps to a search.
-        lab: The notebook it stands in, `01_convolution_lab`; without it the module's first lab.
+        lab: The notebook it stands in, `01_convolution_lab`.
         ours: Functions of the course that do the exercise, beside the reference: no answer may call
             them.
         rtol: Relative tolerance of floating-point numbers.

@@ -5,22 +5,16 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import pkgutil
 import sys
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import datahall
 from datahall import runtime
 from datahall.checking import child, forkserver
 from datahall.checking.check import Check
 from datahall.checking.verdict import Summary, Verdict
-
-_COURSE = Path(__file__).parents[1] / "course.toml"
-
-
-def _modules() -> list[dict[str, Any]]:
-    return list(tomllib.loads(_COURSE.read_text(encoding="utf-8")).get("module", []))
 
 
 def checks_of(concept: str) -> list[Check]:
@@ -40,14 +34,17 @@ def checks_of(concept: str) -> list[Check]:
 
 def all_checks() -> list[Check]:
     """Return every check of the course, in its order."""
-    return [check for module in _modules() for check in checks_of(str(module["slug"]))]
+    packages = [found.name for found in pkgutil.iter_modules(datahall.__path__) if found.ispkg]
+    return sorted((check for name in packages for check in checks_of(name)), key=_place)
+
+
+def _place(check: Check) -> list[int]:
+    return [int(part) for part in check.exercise.split(".")]
 
 
 def _in(module: Any) -> list[Check]:
     found = {id(value): value for value in vars(module).values() if isinstance(value, Check)}
-    return sorted(
-        found.values(), key=lambda check: [int(part) for part in check.exercise.split(".")]
-    )
+    return sorted(found.values(), key=_place)
 
 
 def find(module: str, exercise: str) -> Check:
@@ -55,27 +52,17 @@ def find(module: str, exercise: str) -> Check:
     return next(each for each in _in(importlib.import_module(module)) if each.exercise == exercise)
 
 
-def _first_lab(concept: str) -> str:
-    """Return the first lab of a module, or its first lecture if it has no lab."""
-    for module in _modules():
-        if module["slug"] == concept:
-            notebooks = module.get("notebook", [])
-            stems = [str(notebook["lab"]) for notebook in notebooks if "lab" in notebook]
-            return next(iter([*stems, *(str(notebook["stem"]) for notebook in notebooks)]), concept)
-    return concept
-
-
 def summary_for(name: str) -> Callable[..., Summary]:
     """Return the `summary` of a `checks.py`; call it last there, with `__name__`.
 
-    It also gives each check that names no lab the module's first one, or its first lecture.
+    It also tells each check the module by which another process finds it.
 
     Args:
         name: The module's name, `datahall.convolution.checks`.
     """
     checks = _in(sys.modules[name])
     for check in checks:
-        check.lab, check.module = check.lab or _first_lab(name.split(".")[-2]), name
+        check.module = name
     if runtime.interactive() and checks and not child.can_fork():
         with contextlib.suppress(forkserver.CannotTravelError, OSError):
             forkserver.prepared(name)  # while the learner reads

@@ -14,6 +14,7 @@ batch_size_bytes = Check(
     points=2,
     minutes=3,
     difficulty=1,
+    lab="00_start_here",
     steps=[
         Example((1, 2, 3), idea="One image of 2 by 3 pixels has 6 values of 4 bytes: 24."),
         Trap("an empty batch", (0, 28, 28), idea="No images take no bytes."),

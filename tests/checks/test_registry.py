@@ -68,3 +68,5 @@ def test_a_concept_without_checks_has_none():
 def test_the_course_lists_the_checks_of_its_modules_in_order():
     modules = [one.exercise.split(".")[0] for one in all_checks()]
     assert modules == sorted(modules) and {"01", "02", "03"} <= set(modules)
+    meant = {name for book in catalogue.load().notebooks for name in (book.stem, book.lab)}
+    assert {one.lab for one in all_checks()} <= meant

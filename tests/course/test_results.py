@@ -123,6 +123,38 @@ def test_no_name_of_a_folder_or_host_is_in_the_results(raw: dict[str, Any], fold
     assert socket.gethostname() not in text
 
 
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"value": 1}, "a record with a name was expected"),
+        ({"name": "size", "value": [1]}, "'value"),
+        ({"name": "size", "value": 1, "holds": "yes"}, "'holds': Input should be a valid boolean"),
+        ({"name": "size", "value": 1, "bound": 3}, "'bound': Input should be .* not 3"),
+    ],
+)
+def test_a_damaged_record_is_refused_with_its_field(record: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        results.Value.from_record(record, "cell-a")
+
+
+def test_a_record_keeps_infinity_and_text_that_is_no_unicode() -> None:
+    kept = results.Value.from_record({"name": "caf\udce9", "value": float("inf")}, "cell-a")
+    assert (kept.name, kept.value, kept.cell_id) == ("caf\\udce9", float("inf"), "cell-a")
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("seconds", "fast"), ("cells", [{"id": "a"}]), ("notes", 3)]
+)
+def test_a_notebook_with_a_damaged_field_is_refused(
+    raw: dict[str, Any], tmp_path: Path, field: str, wrong: Any
+) -> None:
+    raw = copy.deepcopy(raw)
+    raw["notebooks"][0][field] = wrong
+    (tmp_path / "results.json").write_text(json.dumps(raw))
+    with pytest.raises(InputError, match=rf"not a results file .'notebooks\.0\.{field}"):
+        results.load(tmp_path)
+
+
 def test_an_unknown_name_is_refused_with_those_that_exist(found: Results) -> None:
     with pytest.raises(
         InputError, match=r"'nine' is not in these results. They hold: reports, fails"

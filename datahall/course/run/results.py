@@ -1,7 +1,7 @@
 """What a run found, as plain data: the schema of `results.json`, version 1.
 
 Read `Results` first. Everything here is a frozen dataclass of plain values, written with `to_dict`
-and read with `load`.
+and read with `load`. pydantic checks what is read, not what is made: a path may be no UTF-8.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from datahall.course.exits import Exit, InputError
 
@@ -31,6 +32,8 @@ FAILURES = (
     "needs",
     "stopped",
 )
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Value:
     """A value that a notebook reported, with its bound if it states one."""
 
     name: str
-    value: Any
+    value: int | float | str | bool | None = None
     unit: str = ""
     claim: str | None = None
     bound: dict[str, Any] | None = None
@@ -93,22 +96,8 @@ class Value:
         """
         if not isinstance(record, dict) or not isinstance(record.get("name"), str):
             raise ValueError(f"a record with a name was expected, not {str(record)[:80]}")
-        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        value = cls(**{"value": None} | known | {"cell_id": cell_id})
-        for name, kinds in _KINDS.items():
-            if not isinstance(getattr(value, name), kinds):
-                raise ValueError(f"{name} is {str(getattr(value, name))[:80]}")
-        return value
-
-
-_KINDS: dict[str, Any] = {  # what the fields of a record may be
-    "value": (int, float, str, bool, NoneType),
-    "unit": str,
-    "claim": (str, NoneType),
-    "bound": (dict, NoneType),
-    "holds": (bool, NoneType),
-    "given": str,
-}
+        texts = {name: plain_text(text) for name, text in record.items() if isinstance(text, str)}
+        return _read(cls, record | texts | {"cell_id": cell_id})
 
 
 @dataclass(frozen=True)
@@ -179,13 +168,12 @@ class NotebookRun:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> NotebookRun:
-        """Read it back from plain data."""
-        fields = {name: raw[name] for name in cls.__dataclass_fields__ if name in raw}
-        fields["failure"] = Failure(**raw["failure"]) if raw.get("failure") else None
-        fields["cells"] = tuple(CellRun(**cell) for cell in raw.get("cells", ()))
-        fields["values"] = tuple(Value(**value) for value in raw.get("values", ()))
-        fields["notes"] = tuple(raw.get("notes", ()))
-        return cls(**fields)
+        """Read it back from plain data.
+
+        Raises:
+            ValueError: A field is missing or of another type.
+        """
+        return _read(cls, raw)
 
 
 @dataclass(frozen=True)
@@ -298,14 +286,7 @@ def load(path: Path) -> Results:
                 f"{file} has schema {raw['schema']!r}; this version reads {SCHEMA}. Run `datahall "
                 "run` again."
             )
-        plain = {
-            name: raw[name] for name in ("run", "machine", "versions", "code_sha256", "data_sha256")
-        }
-        return Results(
-            **plain,
-            notebooks=tuple(map(NotebookRun.from_dict, raw["notebooks"])),
-            folder=file.parent,
-        )
+        return replace(_read(Results, raw), folder=file.parent)
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist. Run `datahall run` first.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -314,6 +295,16 @@ def load(path: Path) -> Results:
         raise InputError(
             f"{file} is not a results file ({error}). Run `datahall run` again."
         ) from error
+
+
+def _read(kind: type[Kind], raw: Any) -> Kind:
+    """Return plain data as a dataclass; unknown fields are left out, nothing is converted."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(raw), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{field!r}: {first['msg']}, not {str(first['input'])[:80]}") from error
 
 
 def plain(value: Any) -> Any:
