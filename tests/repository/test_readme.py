@@ -105,6 +105,8 @@ def test_the_decisions_have_one_format_and_an_index(readme: ModuleType):
         assert re.findall(r"(?m)^## (.*)", text) == ["Context", "Decision", "Consequences"], (
             page.name
         )
+        words = re.sub(r"(?m)^(#|Status:).*$", "", text).split()
+        assert len(words) <= 200, f"{page.name} has {len(words)} words: one page is one reason"
 
 
 def test_files_of_the_course_are_those_of_the_catalogue():
