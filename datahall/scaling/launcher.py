@@ -1,8 +1,8 @@
 """Start a training as several processes, watch them, start again after a loss, leave nothing.
 
 Read `Job` first (some processes, their logs, their certain end), then `supervise` (a job that
-starts again). Each process has `TF_CONFIG`, a log file and a time limit. A guardian process
-(`guardian`) ends them and removes their folder also when the launcher itself is killed.
+starts again). Each process has `TF_CONFIG`, a log file and a time limit. A watchdog process
+(`watchdog`) ends them and removes their folder also when the launcher itself is killed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from types import TracebackType
 from typing import Any
 
 from datahall.errors import CourseError, ParameterError
-from datahall.scaling import guardian
+from datahall.scaling import watchdog
 from datahall.scaling.cluster import Cluster, Task
-from datahall.scaling.nursery import Forked, Nursery
+from datahall.scaling.nursery import ForkedWorker, Nursery
 
 FOLDER = "DATAHALL_JOB_FOLDER"  # the environment variable that names a job's own folder
 LOOK_S = 0.05  # between two looks at the processes
@@ -106,18 +106,18 @@ class Job:
         self.tasks = tasks if rank is None else [tasks[rank]]
         self.variables = dict(variables or {})
         self._nursery = nursery
-        self.children: dict[Task, subprocess.Popen[bytes] | Forked] = {}
+        self.children: dict[Task, subprocess.Popen[bytes] | ForkedWorker] = {}
         self.noticed_s: dict[Task, float] = {}  # who ended by itself after a loss, and how soon
         self._begin = 0.0
 
     def __enter__(self) -> Job:
         name = secrets.token_hex(8)
-        self.folder = Path(tempfile.mkdtemp(prefix=guardian.PREFIX)).resolve()
-        (self.folder / guardian.MARK).touch()
-        ours = {guardian.VARIABLE: name, FOLDER: str(self.folder)}
+        self.folder = Path(tempfile.mkdtemp(prefix=watchdog.PREFIX)).resolve()
+        (self.folder / watchdog.MARK).touch()
+        ours = {watchdog.VARIABLE: name, FOLDER: str(self.folder)}
         self._environment = {**os.environ, **self.variables, **ours}
-        self._guardian = subprocess.Popen(  # noqa: S603 (our own program)
-            [sys.executable, "-S", "-E", guardian.__file__, str(self.folder), name],
+        self._watchdog = subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-S", "-E", watchdog.__file__, str(self.folder), name],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal goes to every process of its group
         )
@@ -146,7 +146,7 @@ class Job:
                 os.killpg(child.pid, signal.SIGKILL)
         for child in self.children.values():
             child.wait()
-            self._tell_guardian(-child.pid)
+            self._tell_watchdog(-child.pid)
 
     def _start(self, task: Task) -> None:
         words = [self.target, json.dumps(self.arguments), str(self._file(task, "json"))]
@@ -155,7 +155,9 @@ class Job:
         log.touch()
         if self._nursery is not None:
             Path(f"{log}.exit").unlink(missing_ok=True)
-            child: subprocess.Popen[bytes] | Forked = self._nursery.start(words, variables, log)
+            child: subprocess.Popen[bytes] | ForkedWorker = self._nursery.start(
+                words, variables, log
+            )
         else:
             with log.open("wb") as file:
                 child = subprocess.Popen(  # noqa: S603 (our module, the caller's own function)
@@ -167,14 +169,14 @@ class Job:
                     start_new_session=True,
                 )
         self.children[task] = child
-        self._tell_guardian(child.pid)
+        self._tell_watchdog(child.pid)
 
-    def _tell_guardian(self, number: int) -> None:
-        """Name a process group to the guardian: to be ended with the job, or, negative, ended."""
-        assert self._guardian.stdin is not None  # noqa: S101 (a pipe)
+    def _tell_watchdog(self, number: int) -> None:
+        """Name a process group to the watchdog: to be ended with the job, or, negative, ended."""
+        assert self._watchdog.stdin is not None  # noqa: S101 (a pipe)
         with contextlib.suppress(OSError):
-            self._guardian.stdin.write(f"{number}\n".encode())
-            self._guardian.stdin.flush()
+            self._watchdog.stdin.write(f"{number}\n".encode())
+            self._watchdog.stdin.flush()
 
     def __exit__(
         self,
@@ -184,8 +186,8 @@ class Job:
     ) -> None:
         self.stop()
         with contextlib.suppress(OSError):
-            self._guardian.stdin.close()  # type: ignore[union-attr]
-        self._guardian.wait()
+            self._watchdog.stdin.close()  # type: ignore[union-attr]
+        self._watchdog.wait()
 
     def log(self, task: Task) -> list[str]:
         """Return what a process has said so far, line by line."""
@@ -315,18 +317,22 @@ def supervise(
     losses: list[str] = []
     noticed_s: list[float] = []
     with Job(target, arguments, **job) as running:
-        while True:
-            try:
-                results = running.wait(after_look)
-                return Supervised(results, tuple(losses), tuple(noticed_s))
-            except JobError as error:
-                if len(losses) == restarts:
-                    raise
-                losses.append(str(error))
-                noticed_s.append(max(running.noticed_s.values(), default=math.nan))
+        while isinstance(came := _result(running, after_look), JobError):
+            if len(losses) == restarts:
+                raise came
+            losses.append(str(came))
+            noticed_s.append(max(running.noticed_s.values(), default=math.nan))
             if on_loss is not None:
                 on_loss(losses[-1])
             running.start()
+    return Supervised(came, tuple(losses), tuple(noticed_s))
+
+
+def _result(job: Job, after_look: Callable[[Job], None] | None) -> dict[Task, Any] | JobError:
+    try:
+        return job.wait(after_look)
+    except JobError as error:
+        return error
 
 
 def _check(

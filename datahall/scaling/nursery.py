@@ -38,7 +38,7 @@ class Nursery:
             start_new_session=True,
         )
 
-    def start(self, words: list[str], variables: Mapping[str, str], log: Path) -> Forked:
+    def start(self, words: list[str], variables: Mapping[str, str], log: Path) -> ForkedWorker:
         """Fork a worker: its command-line arguments, its environment, the file it writes to.
 
         Raises:
@@ -56,7 +56,7 @@ class Nursery:
                 "the process that workers are forked from has gone. It was expected to stay. Make "
                 "another Nursery, or leave it out."
             )
-        return Forked(int(answer), Path(f"{log}.exit"), self._process)
+        return ForkedWorker(int(answer), Path(f"{log}.exit"), self._process)
 
     def __enter__(self) -> Nursery:
         return self
@@ -78,7 +78,7 @@ class Nursery:
         self._process.wait()
 
 
-class Forked:
+class ForkedWorker:
     """A worker that was forked; what a launcher needs of `subprocess.Popen`."""
 
     def __init__(self, pid: int, ended: Path, parent: subprocess.Popen[bytes]) -> None:

@@ -20,21 +20,20 @@ PATIENCE_S = 10.0
 
 def marked(job: str) -> list[int]:
     """Return the living processes whose environment carries the job's name."""
-    wanted = f"{VARIABLE}={job}".encode()
-    found = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else []:
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if wanted in file.read().split(b"\0") and not _is_dead(name):
-                    found.append(int(name))
-        except OSError:
-            continue
-    return found
+    names = os.listdir("/proc") if os.path.isdir("/proc") else []
+    numbers = [int(name) for name in names if name.isdigit() and int(name) != os.getpid()]
+    return [number for number in numbers if _carries(number, f"{VARIABLE}={job}".encode())]
 
 
-def _is_dead(name: str) -> bool:
+def _carries(number: int, variable: bytes) -> bool:
+    try:
+        with open(f"/proc/{number}/environ", "rb") as file:
+            return variable in file.read().split(b"\0") and not _is_dead(number)
+    except OSError:
+        return False
+
+
+def _is_dead(name: int) -> bool:
     with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
         return file.read().rpartition(")")[2].split()[0] == "Z"
 
@@ -83,7 +82,7 @@ def main() -> None:
     """Wait, end, remove."""
     folder, job = sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # what ends the launcher must not end its guardian
+        signal.signal(number, signal.SIG_IGN)  # what ends the launcher must not end its watchdog
     end(job, wait())
     remove(folder)
 
