@@ -80,7 +80,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Estimate:
     """What a training takes.
 
     Attributes:
@@ -121,7 +121,7 @@ def flop(model: Published, batch: int) -> float:
 
 def plan(
     model: Published, device: Device, cut: Cut, *, batch: int, share: float, card: float = 25e9
-) -> Plan:
+) -> Estimate:
     """Work out a training: 1F1B with one sequence a microbatch, nothing hidden behind computation.
 
     Args:
@@ -155,7 +155,7 @@ def plan(
     kept = min(cut.stages, pieces) * model.layers / cut.stages * output
     held = memory.state(own, stage=cut.zero, data=cut.data).total + kept
     reached = flop(model, batch) / cut.devices / sum(parts.values()) / 1e12
-    return Plan(held, parts, reached, held <= device.memory_bytes)
+    return Estimate(held, parts, reached, held <= device.memory_bytes)
 
 
 def predicted(row: Published, share: float) -> float:

@@ -116,7 +116,9 @@ def test_an_unknown_stage_is_refused():
 
 @settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.sampled_from(["a/k", ".*", ".*k", "n/a/k", "n/.*", "n/[ab]/k"]), unique=True),
+    st.lists(
+        st.sampled_from(["a/k", "n/a", ".*", ".*k", "n/a/k", "n/.*", "n/[ab]/k"]), unique=True
+    ),
     st.lists(st.sampled_from(["n/a/k", "n/b/k", "a/k", "b"]), unique=True),
 )
 def test_rules_are_looked_up_as_keras_does(rules: list[str], paths: list[str]):
