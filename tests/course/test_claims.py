@@ -362,10 +362,17 @@ def test_the_committed_page_is_what_claims_and_records_give(root: Path) -> None:
     assert (root / "docs" / "claims.md").read_text() == page.render(claims, kept)
 
 
+# Their lectures are not written yet, though others of their module are.
+WAITING = {"C22", "C26", "C27"}
+
+
 def test_every_claim_of_an_existing_module_is_measured_and_decided(root: Path) -> None:
     for claim in ledger.load():
         module = catalogue.load().module(claim.module)
         if not any((root / n.files()["lecture"]).is_file() for n in module.notebooks):
+            continue
+        if claim.id in WAITING:
+            assert not claim.notebook, f"{claim.id} has its lecture now: take it from the list"
             continue
         kept = records.read(claim)
         assert kept is not None, f"{claim.id} is not measured"

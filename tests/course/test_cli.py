@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 
 VERBS = [
     "list", "doctor", "run", "lab", "check", "claims", "clean", "facts", "labs", "labs build",
-    "data", "data verify",
+    "data", "data verify", "launch",
 ]  # fmt: skip
 
 
@@ -52,6 +52,12 @@ def test_help_names_every_verb_and_the_exit_codes(datahall: Command) -> None:
         (["list", "--jsno"], "No such option: --jsno"),
         (["dance"], "No such command 'dance'"),
         (["data", "verify", "minst"], "There is no data set 'minst'"),
+        (["launch", "train"], "'train'"),
+        (["launch", "json:dumps", "-a", "steps"], "argument 'steps' is not NAME=VALUE"),
+        (["launch", "json:dumps", "--hosts", "rack1:2222"], "rank is None. Both or neither"),
+        (["launch", "json:dumps", "--hosts", "rack1", "--rank", "0"], "'rack1'"),
+        (["launch", "json:dumps", "--workers", "0"], "Invalid value for '--workers'"),
+        (["launch", "json:dumps", "--limit", "0"], "limit_s is 0"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_two(
@@ -199,3 +205,14 @@ def test_a_reader_that_closes_the_pipe_early_sees_no_traceback() -> None:
     command = f"{sys.executable} -m datahall.course.cli list --json | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_launch_shows_what_each_process_returns_and_tells_of_each_loss(datahall: Command) -> None:
+    words = ["launch", "datahall.scaling.recovery:best_interval_s", "-a", "loss_s=100"]
+    said = datahall(*words, "-a", "write_s=2", "--workers", "2")
+    assert (said.code, said.err) == (0, "")
+    assert json.loads(said.out) == {"worker 0": 20.0, "worker 1": 20.0}
+    said = datahall(*words, "-a", "write_s=0", "--workers", "1", "--restarts", "1")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.count("ParameterError") == 2
+    assert "Traceback" not in said.err
