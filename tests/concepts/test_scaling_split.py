@@ -64,6 +64,13 @@ def test_the_pieces_of_all_devices_hold_the_state(parameters: int, stage: int, d
     )
 
 
+def test_a_stage_keeps_no_more_microbatches_than_there_are():
+    few, many = (
+        memory.device_bytes([1, 1, 1], 3, outputs=50, microbatches=count) for count in (2, 8)
+    )
+    assert many - few == 50, "three stages before the first backward pass, but two microbatches"
+
+
 def test_a_state_that_cannot_be_is_refused():
     with pytest.raises(ParameterError, match="stage 4"):
         memory.state(10, stage=4)
@@ -138,3 +145,7 @@ def test_rules_are_looked_up_as_keras_does(rules: list[str], paths: list[str]):
             layouts.rules_used(rules, paths)
         return
     assert layouts.rules_used(rules, paths) == wanted
+
+
+def test_a_rule_that_matches_only_the_beginning_of_a_path_is_not_used():
+    assert layouts.rules_used(["n/a"], ["n/a/k"]) == {"n/a/k": None}
