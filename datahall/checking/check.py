@@ -84,6 +84,12 @@ class Check:
         return object.__new__, (Check,), changed | {"latest": None, "_judged": None}
 
     @property
+    def returns_float64(self) -> bool:
+        """Whether the solution's docstring says that it returns float64."""
+        stated = facts_of(self.exercise).answer if self.module else ""
+        return "float64" in stated.partition("Returns:")[2].partition('"""')[0]
+
+    @property
     def not_to_call(self) -> list[Callable[..., Any]]:
         """The course's functions that are this exercise."""
         return [self.reference, *self.ours]

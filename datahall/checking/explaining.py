@@ -56,6 +56,14 @@ def disagreement(wanted: CallOutcome, got: CallOutcome, *, rtol: float, atol: fl
     return f"{extra} was changed in place" if extra else None
 
 
+def narrowed(wanted: CallOutcome, got: CallOutcome) -> str | None:
+    """Return how a float64 array came back in a narrower type, or None; asked if it must not."""
+    kinds = [getattr(showing.plain(each.value), "dtype", None) for each in (wanted, got)]
+    if kinds[0] != "float64" or kinds[1] is None or kinds[1].itemsize >= kinds[0].itemsize:
+        return None
+    return f"the dtype is {kinds[1]} instead of float64"
+
+
 def explain(
     called: str, wanted: CallOutcome, got: CallOutcome, said: str, *, seconds: float
 ) -> tuple[str, str]:

@@ -224,7 +224,7 @@ class Examiner:
             return ""
         for name in seen.what.kwargs:
             if self._ignores(name, seen):
-                return f"The result does not depend on `{name}`: use the argument."
+                return f"Here the result is the same as without `{name}`: use the argument."
         others = [each for each in self.seen if each.has_values and each is not seen]
         if any(self._is_kept(each, seen) for each in others):
             return "That is the result of an earlier call: does it keep something between calls?"
@@ -285,6 +285,8 @@ class Examiner:
         if not isinstance(step, Search) or len(self.seen) < len(self.check.steps) + _KEPT:
             self.seen.append(witness)
         said = explaining.disagreement(wanted, got, rtol=self.check.rtol, atol=self.check.atol)
+        if said is None and self.check.returns_float64:
+            said = explaining.narrowed(wanted, got)
         if said is None:
             return None
         called = showing.call(self.check.function, case.args, case.kwargs)
@@ -325,7 +327,8 @@ class Examiner:
             return None
         rows = [("what should hold", step.name), ("it printed", outcome.printed)]
         if outcome.kind == "value":
-            sentence = f"{str(outcome.value).rstrip('.')}."
+            said = str(outcome.value)
+            sentence = said if said.endswith((".", "?", "!")) else f"{said}."
             return Counterexample(sentence, witness, rows, idea=step.idea)
         sentence, says = explaining.explain(
             self.check.function, CallOutcome("value"), outcome, "", seconds=self.check.seconds

@@ -73,7 +73,11 @@ def steps_as_keras(
         mine = network(optimizer, **made)
         for number, labels in enumerate(batches, start=1):
             once = f"step {number} of {optimizer} on {on}"
-            loss = step(mine, mine.optimizer, _ordered(mine.loss), _IMAGES, np.array(labels))
+            shapes: list[Any] = []
+            asked = _ordered(mine.loss, shapes)
+            loss = step(mine, mine.optimizer, asked, _IMAGES, np.array(labels))
+            if not shapes:
+                return f"train_step did not call loss_function at {once}"
             wanted, weights = keras_own()[number - 1]
             said = _no_loss(loss, once) or _weights_said(mine, weights, once)
             if said:
@@ -85,15 +89,18 @@ def steps_as_keras(
     return Property(name, test, idea=idea)
 
 
-def _ordered(loss: Any) -> Callable[[Any, Any], Any]:
-    """Return a loss that says so if labels and outputs have been swapped."""
+def _ordered(loss: Any, seen: list[Any]) -> Callable[[Any, Any], Any]:
+    """Return a loss that notes its calls, and says so if labels and outputs are not as expected."""
 
     def ordered(labels: Any, outputs: Any) -> Any:
         shapes = tuple(np.shape(labels)), tuple(np.shape(outputs))
+        seen.append(shapes)
         if shapes != ((2,), (2, 2)):
+            swapped = shapes == ((2, 2), (2,))
+            meant = "the labels first, then the outputs" if swapped else "those of the whole batch"
             raise AssertionError(
                 f"train_step called loss_function(labels, outputs) with shapes {shapes[0]} and "
-                f"{shapes[1]}, expected (2,) and (2, 2): the labels first, then the outputs"
+                f"{shapes[1]}, expected (2,) and (2, 2): {meant}"
             )
         return loss(labels, outputs)
 
@@ -113,14 +120,15 @@ def _weights_said(model: Any, weights: list[Any], once: str) -> str | None:
     if wrong := [pair for pair in pairs if not np.allclose(*pair, atol=1e-4)]:
         names = " and ".join(" ".join(one.path.split("/")[-2:]) for one, _ in wrong)
         one, other = (np.array(each, float).round(4).tolist() for each in wrong[0])
-        return f"after {once} {names} are wrong: the first is {one}, expected {other}"
+        told = "are wrong: the first is" if len(wrong) > 1 else "is wrong: it is"
+        return f"after {once} {names} {told} {one}, expected {other}"
     return None
 
 
 def epochs_end(
-    name: str, losses: Sequence[float], patience: int, *, epochs: int, best: int, idea: str
+    name: str, losses: Sequence[float], patience: int, epochs: int, best: int, *, idea: str
 ) -> Property:
-    """Return a step that drives a callback as `fit` does; the network's weight tells its epoch.
+    """Return a step that drives a callback as `fit` does; the network's weights tell their epoch.
 
     The answer is called with the patience; it should end training and keep the best weights.
 
@@ -136,29 +144,38 @@ def epochs_end(
     def test(answer: Any) -> str | None:
         import keras
 
-        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+        # its running statistics are weights that are not trained
+        layers = [keras.layers.Input((1,)), keras.layers.BatchNormalization()]
+        model = keras.Sequential(layers)
         model.stop_training, ran = False, 0
         callback = answer(patience)
         callback.set_model(model)
         callback.on_train_begin({})
-        said = f"with patience {patience} and validation losses {list(losses)} {answer.__name__}"
-        for ran, loss in enumerate(losses, start=1):
-            model.set_weights([np.full((1, 1), float(ran))])
+        seen = [float(loss) for loss in losses]
+        said = f"with patience {patience} and validation losses {seen} {answer.__name__}"
+        for ran, loss in enumerate(seen, start=1):
+            model.set_weights([np.full(each.shape, float(ran)) for each in model.weights])
             callback.on_epoch_begin(ran - 1, {})
             callback.on_epoch_end(ran - 1, {"loss": 1 / ran, "val_loss": loss})
             if model.stop_training:
                 break
-            if (kept := _epoch_of(model)) != ran:
-                return f"{said} put the weights of epoch {kept:.0f} back after epoch {ran}"
+            if (kept := _epochs_of(model)) != str(ran):
+                return f"{said} put the weights of epoch {kept} back after epoch {ran}"
         if ran != epochs:
             return f"{said} ran {ran} epochs, expected {epochs}"
         callback.on_train_end({})
-        if (kept := _epoch_of(model)) != best:
-            return f"{said} kept the weights of epoch {kept:.0f}, expected {best}"
+        if (kept := _epochs_of(model)) != str(best):
+            return f"{said} kept the weights of epoch {kept}, expected {best}"
         return None
 
     return Property(name, test, idea=idea)
 
 
-def _epoch_of(model: Any) -> float:
-    return float(model.get_weights()[0][0, 0])
+def _epochs_of(model: Any) -> str:
+    """Return of which epoch the weights are; "2 (gamma, beta) and 4 (…)" if not all of one."""
+    found: dict[str, list[str]] = {}
+    for weight in model.weights:
+        found.setdefault(f"{float(weight[0]):.0f}", []).append(weight.name)
+    if len(found) == 1:
+        return next(iter(found))
+    return " and ".join(f"{epoch} ({', '.join(names)})" for epoch, names in found.items())

@@ -12,6 +12,7 @@ from datahall.checking.drawing import arrays, calls
 from datahall.convolution import bank, core, cost, cost_bank, lowering, pooling
 
 _NINE = np.arange(9.0).reshape(3, 3)
+_LARGE = np.array([[1e8 + 1, 1e8]])
 _GREY = np.array([[0, 13, 200], [7, 255, 98], [31, 64, 128], [5, 90, 45]]) / 255
 
 
@@ -64,6 +65,7 @@ slide_kernel = Check(
             idea="image.shape is (height, width); so is kernel.shape.",
         ),
         Trap("grey values", (_GREY, _GREY[1:3, :2]), idea="Values are fractions: keep them."),
+        Trap("digits that float32 loses", (_LARGE, np.array([[1.0, -1.0]])), idea="Use float64."),
         Search(_image_and_kernel, idea="Work this place out by hand: window times kernel, summed."),
     ],
 )
@@ -110,8 +112,11 @@ kernel_gradient = Check(
     reference=lambda image, upstream: core.correlate(image, upstream),
     bank=cost_bank.KERNEL_GRADIENT,
     steps=[
-        Example((_NINE, np.array([[1.0, 0], [0, 0]])), idea="Only the first place counts."),
-        Example((_NINE, np.array([[0.0, 0], [0, 2]])), idea="Only the last place counts, twice."),
+        Example((_NINE, np.array([[1.0, 0], [0, 0]])), idea="Only upstream[0, 0] is not 0 here."),
+        Example(
+            (_NINE, np.array([[0.0, 0], [0, 2]])),
+            idea="Only upstream[1, 1] is not 0 here: it is 2.",
+        ),
         Trap("several places", (_NINE, np.array([[1.0, 2], [-3, 4]])), idea="Four shares add up."),
         Trap("grey values", (_GREY, _GREY[:3, 1:]), idea="Values are fractions: keep them."),
         Search(
@@ -131,6 +136,7 @@ multiply_adds = Check(
         Example((3, 3, 1, 1, 3), idea="There is one place, with nine products."),
         Example((28, 28, 1, 32, 3), idea="26 · 26 places, 32 filters, 9 products: 194,688."),
         Trap("several channels", (4, 5, 3, 2, 2), idea="Each window is 2 · 2 · 3 numbers."),
+        Trap("odd sides", (4097, 4097, 1, 1, 1), idea="The count is exact: no floats."),
         Trap("a large layer", (224, 224, 512, 512, 3), idea="The count is above 2³¹: no int32."),
         Search(
             st.tuples(_counts, _counts, _counts, _counts, _counts).map(

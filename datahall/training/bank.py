@@ -45,6 +45,8 @@ SCORES = Bank.of(
         Slip({" if called else 0.0": "", " if there else 0.0": "", " if both else 0.0": ""},
              "A class that was never predicted leaves nothing to divide by: return 0 there.",
              "forgets the class that was never predicted"),
+        Slip({" if both else 0.0": ""},
+             "Precision and recall may both be 0: F1 is 0 then.", "forgets that both may be 0"),
         Slip({_SUMS: "confusion.sum(), confusion.sum()"},
              "Divide by the images of this class (or called so), not by all images.",
              "divides by all images"),
@@ -118,6 +120,8 @@ SHIFT = Bank.of(
              "Axis 1 is height (down), axis 2 is width (right).", "swaps height and width"),
         Slip({_BEGIN: f"if down < 0 or right < 0:\n        return images.copy()\n    {_BEGIN}"},
              "A negative number moves up or to the left.", "forgets negative shifts"),
+        Slip({"= images[:": "= np.clip(images, 0, 255)[:"}, "Values may be below 0 or above 255.",
+             "takes every image for one of bytes"),
         Slip({"return moved": "images[:] = moved\n    return images"},
              "Work on a copy: images.copy().", "changes its input"),
         Slip({"zeros_like(images)": "zeros(images.shape, np.uint8)"},
@@ -186,16 +190,16 @@ STOP_EARLY = Bank.of(
     right=["""
     def __init__(self, patience=2):
         super().__init__()
-        self.patience, self.losses, self.kept = patience, [], {}
+        self.patience, self.losses, self.kept = patience, [np.inf], [None]
 
     def on_epoch_end(self, epoch, logs=None):
         self.losses.append(logs["val_loss"])
-        self.kept[epoch] = self.model.get_weights()
-        self.best = np.nanargmin([*self.losses, np.inf])
-        self.model.stop_training = bool(epoch - self.best >= self.patience)
+        self.kept.append(self.model.get_weights())
+        self.best = int(np.nanargmin(self.losses))
+        self.model.stop_training = epoch + 1 - self.best >= self.patience
 
     def on_train_end(self, logs=None):
-        self.model.set_weights(self.kept[self.best])
+        self.model.set_weights(self.kept[self.best] or self.kept[-1])
 """],
     wrong=[
         Slip({">= self.patience": "> 0"}, "Wait for `patience` bad epochs in a row.", "impatient"),
@@ -203,8 +207,7 @@ STOP_EARLY = Bank.of(
         Slip({"self.waited += 1": f"self.waited += not {_BETTER}",
              "self.best, self.waited =": "self.best, _ ="},
              "A new best starts the count of bad epochs at 0 again.", "never resets the count"),
-        Slip({">= self.patience": "> self.patience"}, "Stop as soon as the count is `patience`.",
-             "waits one epoch too long"),
+        Slip({">= self.p": "> self.p"}, "Stop as soon as the count is `patience`.", "one too long"),
         Slip({_END: f'self.best = logs["val_loss"]\n        {_END}'},
              "Compare with the best loss so far, not with the epoch before.", "the epoch before"),
         Slip({_BETTER: f"{_BETTER[:-11]}<= self.best"}, "As good is no new best: <.", "takes ties"),
@@ -220,5 +223,10 @@ STOP_EARLY = Bank.of(
              "Keras looks at self.model.stop_training.", "sets stop_training on the callback"),
         Slip({_BETTER: 'not logs["val_loss"] >= self.best'},
              "nan is no new best: ask for < the best.", "takes nan for a new best"),
+        Slip({"self.waited += 1": "self.waited += logs['val_loss'] == logs['val_loss']"},
+             "An epoch of nan is a bad epoch: count it.", "does not count nan"),
+        Slip({"weights(self.weights)": "weights(self.weights[:2] + self.model.get_weights()[2:])"},
+             "Keep all weights, not the trainable ones only: get_weights().", "trainable only"),
+        Slip({'logs["val_loss"]': 'abs(logs["val_loss"])'}, "A loss may be negative.", "abs"),
     ],
 )

@@ -36,6 +36,8 @@ scores = Check(
     steps=[
         Example((np.array([[3, 1], [2, 4]]), 1), idea="4 are right, 5 called 1, 6 are 1."),
         Trap("a class that was never predicted", (np.array([[5, 0], [2, 0]]), 1), idea="0 of 0."),
+        Trap("none right", (np.array([[0, 1], [1, 0]]), 1), idea="Precision and recall are 0."),
+        Trap("many images", (np.array([[9, 1], [2, 40_000]]), 1), idea="Which type holds 40,000?"),
         Trap("three classes", (np.array([[7, 1, 0], [2, 5, 3], [0, 0, 9]]), 2), idea="Count."),
         Search(_square, idea="Work this matrix out by hand."),
     ],
@@ -62,6 +64,7 @@ shift = Check(
     steps=[
         Example((np.array([[[1, 2], [3, 4]]], np.uint8), 1, 0), idea="Draw it before and after."),
         Trap("to the left", (_LEFT, 0, -1), idea="What was in column 1 stands in column 0."),
+        Trap("any values", (np.array([[[-300.5, 999.25, 7]]]), 0, 1), idea="Move them unchanged."),
         Trap("further than the image is wide", (_LEFT, 0, 4), idea="Nothing of it is left."),
         Trap("fractions", (np.array([[[0.25, 0.5], [0.75, 1]]]), -1, 1), idea="Keep the type."),
         Search(
@@ -88,7 +91,7 @@ train_step = Check(
 )  # fmt: skip
 
 _BY_HAND = "Go through the epochs by hand: the best so far, and the bad ones in a row."
-_NEW_BEST = "Which of these epochs is a new best?"
+_NEW = "Which of these epochs is a new best?"
 _NAN = float("nan")
 
 StopEarly = Check(
@@ -96,20 +99,16 @@ StopEarly = Check(
     reference=callbacks.StopEarly,
     bank=bank.STOP_EARLY,
     steps=[
-        epochs_end("stops after `patience` bad epochs", [3.0, 1.0, 2.0, 2.0, 0.5], 2,
-                   epochs=4, best=2, idea=_BY_HAND),
-        epochs_end("starts counting anew at a new best", [3.0, 4.0, 2.0, 3.0, 1.0, 2.0, 2.0], 2,
-                   epochs=7, best=5, idea="How many bad epochs since the last new best?"),
-        epochs_end("compares with the best epoch", [1.0, 3.0, 2.0, 1.5, 1.2, 1.1], 3,
-                   epochs=4, best=1, idea=_NEW_BEST),
-        epochs_end("takes a small gain for a new best", [1.0, 0.999, 0.998, 0.9979], 2,
-                   epochs=4, best=4, idea=_NEW_BEST),
-        epochs_end("takes a tie for none", [2.0, 1.0, 1.0, 1.0, 0.5], 2,
-                   epochs=4, best=2, idea=_NEW_BEST),
-        epochs_end("takes no nan for a best", [_NAN, 2.0, _NAN, _NAN, 1.0], 2,
-                   epochs=4, best=2, idea="A comparison with nan is always False."),
-        epochs_end("keeps the best weights also when nothing stops it", [2.0, 1.0, 3.0], 5,
-                   epochs=3, best=2, idea="on_train_end runs in any case."),
+        epochs_end("stops after `patience` bad epochs", [3, 1, 2, 2, 0.5], 2, 4, 2, idea=_BY_HAND),
+        epochs_end("counts anew at a new best", [5, 6, 7, 4, 5, 6, 3], 3, 7, 7, idea=_BY_HAND),
+        epochs_end("compares with the best epoch", [1, 3, 2, 1.5, 1.2, 1.1], 3, 4, 1, idea=_NEW),
+        epochs_end("takes a small gain", [1, 0.999, 0.998, 0.9979], 2, 4, 4, idea=_NEW),
+        epochs_end("takes a tie for no new best", [2, 1, 1, 1, 0.5], 2, 4, 2, idea=_NEW),
+        epochs_end("takes nan for a bad epoch", [2, _NAN, 3, 4, 1], 2, 3, 1, idea=_BY_HAND),
+        epochs_end("counts from the first epoch on", [_NAN, _NAN, _NAN, 1], 2, 2, 2, idea=_BY_HAND),
+        epochs_end("takes losses of any sign", [-1, -2, -1.5, -1.6, -3], 2, 4, 2, idea=_NEW),
+        epochs_end("keeps the best also when nothing stops it", [2, 1, 3], 5, 3, 2,
+                   idea="on_train_end runs in any case."),
     ],
 )  # fmt: skip
 
