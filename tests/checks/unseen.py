@@ -1454,7 +1454,8 @@ class _Stop(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
-        self.model.set_weights(self.weights)
+        if self.weights is not None:
+            self.model.set_weights(self.weights)
 
 
 @right("03.5")
@@ -1465,22 +1466,22 @@ class StopPlainly(_Stop):
 @right("03.5")
 class StopWithHistory(_Stop):
     def on_train_begin(self, logs=None):
-        self.losses = []
+        self.losses = [math.inf]
 
     def on_epoch_end(self, epoch, logs=None):
         loss = math.inf if math.isnan(logs["val_loss"]) else logs["val_loss"]
         self.losses.append(loss)
         best = int(np.argmin(self.losses))
-        if best == epoch:
+        if best == epoch + 1:
             self.weights = [w.copy() for w in self.model.get_weights()]
-        self.model.stop_training = epoch - best >= self.patience
+        self.model.stop_training = epoch + 1 - best >= self.patience
 
 
 @right("03.5")
 class StopRestoringAtOnce(_Stop):
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
-        if self.model.stop_training:
+        if self.model.stop_training and self.weights is not None:
             self.model.set_weights(self.weights)
 
 
@@ -1565,6 +1566,64 @@ class StopKeepingTheFirst(_Stop):
 class StopForgettingNothingKept(_Stop):
     def __init__(self, patience=2):
         self.patience = patience
+
+
+@wrong("03.5")
+class StopWithNoneAtTheEnd(_Stop):
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self.weights)
+
+
+@wrong("03.5", "may be negative")
+class StopByTheAbsoluteLoss(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, {"val_loss": abs(logs["val_loss"])})
+
+
+@wrong("03.5", "count it")
+class StopSkippingNan(_Stop):
+    def on_epoch_end(self, epoch, logs=None):
+        if not math.isnan(logs["val_loss"]):
+            super().on_epoch_end(epoch, logs)
+
+
+@wrong("03.1", "F1 is 0 then")
+def f1_of_nothing_right(confusion, digit):
+    hit, called, there = confusion[digit, digit], confusion[:, digit].sum(), confusion[digit].sum()
+    if not called or not there:
+        return 0.0, 0.0, 0.0
+    p, r = hit / called, hit / there
+    return p, r, 2 * p * r / (p + r)
+
+
+@wrong("03.3", "below 0 or above 255")
+def shift_of_bytes(images, down, right):
+    moved = np.pad(np.clip(images, 0, 255), ((0, 0), (9, 9), (9, 9)))
+    return np.roll(moved, (down, right), (1, 2))[:, 9:-9, 9:-9]
+
+
+@wrong("01.2")
+def slides_in_float32(image, kernel):
+    image, kernel = image.astype(np.float32), kernel.astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+    return np.einsum("ijuv,uv->ij", windows, kernel).astype(np.float64)
+
+
+@wrong("01.4")
+def windows_in_float32(image, kernel_h, kernel_w):
+    view = np.lib.stride_tricks.sliding_window_view(image, (kernel_h, kernel_w))
+    return view.reshape(-1, kernel_h * kernel_w).astype(np.float32)
+
+
+@wrong("01.6")
+def counts_in_float32(height, width, channels, filters, kernel):
+    places = (height - kernel + 1) * (width - kernel + 1)
+    return int(np.float32(places * filters * channels * kernel**2))
+
+
+@wrong("02.1")
+def softmax_in_float32(logits):
+    return special.softmax(logits, axis=-1).astype(np.float32)
 
 
 # 06.1 ---------------------------------------------------------------------------------------------
