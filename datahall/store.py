@@ -91,8 +91,8 @@ def locked(name: str, lock: str = ".lock", wait_s: float = 60) -> Iterator[None]
             yield
     except Timeout as error:
         raise DataError(
-            f"The artifacts {name!r} in {folder_of(name)} are held by another process for over "
-            f"{wait_s:.0f} s. Wait for it, or stop it and try again."
+            f"The artifacts {name!r} in {folder_of(name)} are held by another process for more "
+            f"than {wait_s:.0f} s. Wait for it, or stop it and try again."
         ) from error
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from datahall.checking import Check, Example, Property, Search, Trap
-from datahall.scaling import allreduce, group, parallel, ring_bank
+from datahall.scaling import allreduce, parallel, proofs, ring_bank
 
 _NAN = np.array([np.nan, np.nan])
 _A, _B = np.array([4.0, -1]), np.array([0.0, 3])
@@ -76,35 +75,6 @@ rivals = Check(
 )  # fmt: skip
 
 
-def _schedule(answer: Callable[..., tuple[int, int]], ranks: int) -> allreduce.Schedule:
-    """Ask an answer for all its steps here, so that none of its code runs in the ranks."""
-    return [
-        [
-            (phase, *answer(rank, ranks, step, phase))
-            for phase in ("reduce", "gather")
-            for step in range(ranks - 1)
-        ]
-        for rank in range(ranks)
-    ]
-
-
-def _on_processes(answer: Callable[..., tuple[int, int]]) -> str | None:
-    for ranks in (2, 4):
-        size = 4 * ranks + 1  # does not divide
-        try:
-            found = group.run(ranks, allreduce.follow, _schedule(answer, ranks), size, limit_s=5)
-        except group.GroupError as error:
-            return f"on {ranks} processes: {error}"
-        expected = np.arange(size, dtype=np.float32) * sum(range(1, ranks + 1))
-        for rank, (array, _) in enumerate(found):
-            if not np.array_equal(array, expected):
-                return f"on {ranks} processes rank {rank} holds {array.tolist()} in the end"
-        sent = sum(count for _, count in found)
-        if sent != 2 * (ranks - 1) * 4 * size:
-            return f"{ranks} processes sent {sent} bytes, not 2 (n − 1) · S"
-    return None
-
-
 ring_step = Check(
     "05.3",
     reference=lambda rank, ranks, step, phase: allreduce.ring_step(rank, ranks, step, phase),
@@ -125,7 +95,7 @@ ring_step = Check(
             ),
             idea="Draw the ring of so many ranks, and follow one piece.",
         ),
-        Property("sums on real processes", _on_processes, idea="Follow one piece round the ring."),
+        Property("sums on real processes", proofs.sums_on_processes, idea="Follow one piece."),
     ],
 )  # fmt: skip
 

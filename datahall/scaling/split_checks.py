@@ -2,46 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any
-
 from hypothesis import strategies as st
 
 from datahall.checking import Check, Example, Property, Search, Trap
-from datahall.errors import CourseError
-from datahall.scaling import group, layouts, memory, split_bank, zero
-from datahall.scaling.peers import Peers
-
-_RANKS = 3
-_CASES = ((0, 11, 1), (2, 7, 2), (3, 10, 3))  # stage, numbers, microbatches
-
-
-def _sent(peers: Peers) -> list[float]:
-    """Train a step of each case; return the bytes that this rank sent."""
-    return [zero.train(peers, *case[:2], microbatches=case[2]).sent_bytes for case in _CASES]
-
-
-@cache
-def _counted() -> list[int]:
-    """Return what real processes send in a step of each case, counted on their sockets."""
-    return [round(sum(sent)) for sent in zip(*group.run(_RANKS, _sent, limit_s=30), strict=True)]
-
-
-def _equals_the_sockets(answer: Callable[..., int]) -> str | None:
-    try:
-        counts = _counted()
-    except CourseError as error:
-        return f"the processes that count did not come up: {error}"
-    for (stage, numbers, microbatches), counted in zip(_CASES, counts, strict=True):
-        told = answer(stage, numbers, _RANKS, 4, microbatches)
-        if told != counted:
-            return (
-                f"for stage {stage}, {numbers} numbers of 4 bytes, {_RANKS} ranks, {microbatches} "
-                f"microbatches the sockets sent {counted} bytes; your answer is {told}"
-            )
-    return None
-
+from datahall.scaling import layouts, memory, proofs, split_bank
 
 zero_bytes = Check(
     "05.9",
@@ -62,26 +26,9 @@ zero_bytes = Check(
             ),
             idea="Write down the rounds of one step, one by one.",
         ),
-        Property("equals what sockets count", _equals_the_sockets, idea="Count the rounds again."),
+        Property("equals what sockets count", proofs.equals_the_sockets, idea="Count again."),
     ],
 )  # fmt: skip
-
-_ALLOCATED: Any = ((50_000, 80_000, 20_000, 90_000), 2, 3, 1, 200_000, 4)
-
-
-@cache
-def _allocated() -> int:
-    """Return what a process allocates; cached, so that all answers meet the same number."""
-    layers, stages, data, stage, outputs, microbatches = _ALLOCATED
-    return memory.measured(layers, stages, data, stage, outputs=outputs, microbatches=microbatches)
-
-
-def _equals_this_process(answer: Callable[..., int]) -> str | None:
-    layers, *others = _ALLOCATED
-    told, held = answer(list(layers), *others), _allocated()
-    if abs(told - held) > 0.02 * held:
-        return f"for {_ALLOCATED} a process allocated {held} bytes; your answer is {told}"
-    return None
 
 
 def _networks(stages: int) -> st.SearchStrategy[tuple[object, ...]]:
@@ -112,9 +59,9 @@ device_bytes = Check(
         Trap("a large last stage", ([1, 50], 2, 1, 0, 60, 9), idea="It keeps one microbatch."),
         Trap("a large first stage", ([50, 1], 2, 1, 0, 60, 9), idea="It keeps two."),
         Search(st.integers(1, 4).flatmap(_networks), idea="Work out each stage on its own."),
-        Property("equals what a process allocates", _equals_this_process, idea="See each part."),
+        Property("equals what a process holds", proofs.equals_this_process, idea="See each part."),
     ],
-)
+)  # fmt: skip
 
 _pieces = st.sampled_from(["a", "b", "a/k", ".*", ".*k", "n/a/k", "n/.*", "a.k", "n/[ab]/k"])
 _paths = st.sampled_from(["n/a/k", "n/b/k", "a/k", "n/a/bias"])
