@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as Xml
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def run(layer: Layer, variables: dict[str, str]) -> Result:
         if command[0] == "pytest":
             run_pytest(command, result, variables)
         else:
-            code = subprocess.call([BIN / command[0], *command[1:]], cwd=ROOT, env=variables)
+            code = call([BIN / command[0], *command[1:]], variables)
             result.passed += code == 0
             result.failed += code != 0
     result.seconds = time.monotonic() - begun
@@ -100,6 +101,24 @@ def wait_for_orphans(limit_s: float = ORPHANS_S) -> None:
                 time.sleep(0.05)
 
 
+def call(program: Sequence[str | Path], variables: dict[str, str]) -> int:
+    """Run a program to its end; return its exit code.
+
+    Orphans that end meanwhile are waited for at once: a test that asks whether a process has gone
+    would find it as long as nobody has.
+    """
+    with subprocess.Popen(program, cwd=ROOT, env=variables) as running:
+        while running.returncode is None:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                time.sleep(0.02)
+            elif ended.si_pid == running.pid:
+                running.wait()
+            else:
+                os.waitpid(ended.si_pid, 0)
+    return running.returncode
+
+
 def cpu_seconds() -> float:
     """Return the processor time of all processes that have ended so far, orphans included."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -111,7 +130,7 @@ def run_pytest(command: tuple[str, ...], result: Result, variables: dict[str, st
     report = REPORTS / f"{result.layer.name}.xml"
     report.unlink(missing_ok=True)
     program = [sys.executable, "-m", *command, f"--junitxml={report}"]
-    code = subprocess.call(program, cwd=ROOT, env=variables)
+    code = call(program, variables)
     failed_before = result.failed
     if report.exists():
         count(Xml.parse(report), result)  # noqa: S314 - written by our own pytest just now
