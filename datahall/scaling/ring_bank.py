@@ -110,8 +110,6 @@ RING_STEP = Bank.of(
              "First the piece to send, then the piece to receive.", "swaps the pair"),
         Slip({" % ranks": ""}, "Pieces are numbered 0 to ranks − 1: take the rest.",
              "forgets the modulus"),
-        Slip({"(first - step - 1)": "(first - step)"},
-             "You cannot receive the piece that you are sending.", "receives what it sends"),
     ],
 )
 

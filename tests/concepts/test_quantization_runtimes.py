@@ -14,6 +14,10 @@ from datahall.errors import CourseError, ShapeError
 from datahall.quantization import litert, runtimes
 from datahall.quantization.runtimes import Way
 
+# Libraries of several runtimes in one process: a training there does not survive an interrupt
+# (a segmentation fault, cause unknown), so these tests stand apart from those that interrupt one.
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
