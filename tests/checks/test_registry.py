@@ -42,6 +42,7 @@ def test_a_zygote_that_cannot_load_the_checks_is_not_the_answers_fault(summary, 
     _, module = summary
     # Another test may have imported TensorFlow here: then it would be forked, and loads nothing.
     monkeypatch.setattr(forkserver, "is_unused", lambda: False)
+    monkeypatch.setattr(forkserver, "_running", {})  # or has one for this module
     with pytest.raises(forkserver.CannotTravelError, match="its process has ended"):
         forkserver.judged(module.second, places)
     assert module.second.module not in forkserver._running

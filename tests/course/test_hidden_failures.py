@@ -150,7 +150,9 @@ def test_an_odd_file_name_a_damaged_record_and_nan_lose_nothing(
     (run,) = found.notebooks
     assert (run.status, run.failure) == ("passed", None)
     assert [value.name for value in run.values] == ["b"]
-    assert run.notes == ("cell cell-a: a damaged result was left out: bound is 3",)
+    assert run.notes == (
+        "cell cell-a: a damaged result was left out: 'bound': Input should be an object, not 3",
+    )
     assert found.folder is not None
     strict = {"parse_constant": lambda name: pytest.fail(f"{name} is not JSON")}
     raw = json.loads((found.folder / "results.json").read_text(), **strict)
