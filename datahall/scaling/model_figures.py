@@ -101,6 +101,9 @@ def scaling(
     left.fill_between(DEVICES, ends[HALF], ends[0.0], color=COLORS["sky"], alpha=0.5)
     left.axhline(compute_s, color=INK, linewidth=1)
     left.set_ylabel("s a step")
+    worst_s = step_of(one, devices, link, algorithm, hidden=0.0)
+    hours = EPOCHS * IMAGENET / (one.batch * devices) * worst_s / 3600
+    left.set_title(f"{EPOCHS} epochs cost up to {devices * price * hours:,.0f}", fontsize=9)
     left.set_ylim(0, None)
     low, high = compute_s / ends[0.0], compute_s / ends[HALF]
     right.fill_between(DEVICES, low, high, color=COLORS["sky"], alpha=0.5)
