@@ -47,7 +47,7 @@ FEW, MANY = 2, 12  # empty notebooks in a run; what a further one costs is the d
 LIMIT_S, LEFT_S = 3600, 60
 BECOME_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux: orphans are handed to us
 CODE = [
-    *(f"course/run/{room}.py" for room in ("runner", "schedule", "execute", "kernel", "guardian")),
+    *(f"course/run/{room}.py" for room in ("runner", "schedule", "execute", "kernel")),
     *(f"course/warm/{room}.py" for room in ("provisioner", "starting", "zygote", "becoming")),
 ]
 NO_PAGES = """

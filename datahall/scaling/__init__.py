@@ -5,7 +5,7 @@ that run one function each, and `starter`, which forks and ends them), `allreduc
 `clocking` (how long they take here), `core` (the model of their time and of a training step),
 `parallel` (training on several ranks), `published` (figures of others, and what the model says).
 
-Of several machines: `cluster` (who is who), `launcher` with `worker`, `nursery` and `watchdog`
-(processes that are watched, started again, and leave nothing), `machines` (one training on all of
-them), `fitting` (what Keras' own `fit` does there), `recovery` (what a loss costs).
+Of several machines: `cluster` (who is who), `launcher` with `worker` and `nursery` (processes that
+are watched, started again, and leave nothing: `datahall.guardian`), `machines` (one training on all
+of them), `fitting` (what Keras' own `fit` does there), `recovery` (what a loss costs).
 """

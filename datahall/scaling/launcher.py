@@ -1,8 +1,8 @@
 """Start a training as several processes, watch them, start again after a loss, leave nothing.
 
 Read `Job` first (some processes, their logs, their certain end), then `supervise` (a job that
-starts again). Each process has `TF_CONFIG`, a log file and a time limit. A watchdog process
-(`watchdog`) ends them and removes their folder also when the launcher itself is killed.
+starts again). Each process has `TF_CONFIG`, a log file and a time limit. A guardian process
+(`datahall.guardian`) ends them and removes their folder also when the launcher itself is killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,11 +22,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from datahall import guardian
 from datahall.errors import CourseError, ParameterError
-from datahall.scaling import watchdog
 from datahall.scaling.cluster import Cluster, Task
 from datahall.scaling.nursery import ForkedWorker, Nursery
 
+MARKER = "DATAHALL_JOB"  # the environment variable by which a job's processes are known
 FOLDER = "DATAHALL_JOB_FOLDER"  # the environment variable that names a job's own folder
 LOOK_S = 0.05  # between two looks at the processes
 
@@ -112,12 +112,11 @@ class Job:
 
     def __enter__(self) -> Job:
         name = secrets.token_hex(8)
-        self.folder = Path(tempfile.mkdtemp(prefix=watchdog.PREFIX)).resolve()
-        (self.folder / watchdog.MARK).touch()
-        ours = {watchdog.VARIABLE: name, FOLDER: str(self.folder)}
+        self.folder, self._marker = Path(guardian.make("job")), f"{MARKER}={name}"
+        ours = {MARKER: name, FOLDER: str(self.folder)}
         self._environment = {**os.environ, **self.variables, **ours}
-        self._watchdog = subprocess.Popen(  # noqa: S603 (our own program)
-            [sys.executable, "-S", "-E", watchdog.__file__, str(self.folder), name],
+        self._guardian = subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-I", "-S", guardian.__file__, str(self.folder), self._marker],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal goes to every process of its group
         )
@@ -146,7 +145,7 @@ class Job:
                 os.killpg(child.pid, signal.SIGKILL)
         for child in self.children.values():
             child.wait()
-            self._tell_watchdog(-child.pid)
+            self._tell_guardian(-child.pid)
 
     def _start(self, task: Task) -> None:
         words = [self.target, json.dumps(self.arguments), str(self._file(task, "json"))]
@@ -169,14 +168,14 @@ class Job:
                     start_new_session=True,
                 )
         self.children[task] = child
-        self._tell_watchdog(child.pid)
+        self._tell_guardian(child.pid)
 
-    def _tell_watchdog(self, number: int) -> None:
-        """Name a process group to the watchdog: to be ended with the job, or, negative, ended."""
-        assert self._watchdog.stdin is not None  # noqa: S101 (a pipe)
+    def _tell_guardian(self, number: int) -> None:
+        """Name a process group to the guardian: to be ended with the job, or, negative, ended."""
+        assert self._guardian.stdin is not None  # noqa: S101 (a pipe)
         with contextlib.suppress(OSError):
-            self._watchdog.stdin.write(f"{number}\n".encode())
-            self._watchdog.stdin.flush()
+            self._guardian.stdin.write(f"{number}\n".encode())
+            self._guardian.stdin.flush()
 
     def __exit__(
         self,
@@ -185,9 +184,10 @@ class Job:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        guardian.end(self._marker)
+        guardian.remove(str(self.folder))
         with contextlib.suppress(OSError):
-            self._watchdog.stdin.close()  # type: ignore[union-attr]
-        self._watchdog.wait()
+            self._guardian.communicate(guardian.DONE)
 
     def log(self, task: Task) -> list[str]:
         """Return what a process has said so far, line by line."""

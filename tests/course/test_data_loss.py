@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from datahall.course.run import folder, results, scratch
+from datahall import guardian
+from datahall.course.run import folder, results
 from datahall.course.run.folder import RunFolder
 from datahall.course.run.processes import is_alive
 
@@ -96,20 +97,20 @@ def test_a_killed_run_can_be_read_as_far_as_it_came_and_leaves_no_detached_proce
 
 
 def test_scratch_is_removed_only_where_this_program_made_it(tmp_path: Path) -> None:
-    made = scratch.make()
-    assert scratch.remove(made)
+    made = Path(guardian.make("run"))
+    assert guardian.remove(str(made))
     assert not made.exists()
     users = tmp_path / "datahall-run-mine"
     users.mkdir()
     (users / "thesis.txt").write_text("x")
-    assert not scratch.remove(users)  # the right name, no mark
-    moved = scratch.make()
+    assert not guardian.remove(str(users))  # the right name, no mark
+    moved = Path(guardian.make("run"))
     link = tmp_path / "datahall-run-link"
     link.symlink_to(moved)
-    assert not scratch.remove(link)
+    assert not guardian.remove(str(link))
     copied = tmp_path / "datahall-run-copy"
     moved.rename(copied)
-    assert not scratch.remove(copied)  # a mark that names another place
+    assert not guardian.remove(str(copied))  # a mark that names another place
     assert (users / "thesis.txt").exists()
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from datahall import guard
-from datahall.course.run.guardian import MARKER
+from datahall.course.run.processes import MARKER
 
 # Without bytecode TensorFlow's import costs twice the CPU time; a kernel without a reader belongs
 # to no session of JupyterLab and chooses its own drawing backend; a wrong answer must not stop a

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from datahall.course.run import guardian, processes
+from datahall.course.run import processes
 from datahall.course.run.kernel import Client
 from datahall.course.run.results import CellRun
 
@@ -322,7 +322,7 @@ class _Watched:
             self._work.cancel()
 
     def _end_processes(self) -> None:
-        marker = self._order.environment.get(guardian.MARKER)
+        marker = self._order.environment.get(processes.MARKER)
         meter, session = self.seen.meter, None
         if meter is not None:
             session = meter.session

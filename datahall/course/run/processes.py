@@ -14,8 +14,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from datahall.course.run import guardian
-
+MARKER = "DATAHALL_KERNEL"  # environment variable by which the run's processes are known
 FIRST_S, LAST_S = 0.2, 1.0  # between two looks, when a kernel is young and later
 
 
@@ -94,7 +93,7 @@ def marked(marker: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            value = process.environ().get(guardian.MARKER, "")
+            value = process.environ().get(MARKER, "")
             if process.pid != os.getpid() and (value == marker or value.startswith(f"{marker}/")):
                 found.append(process)
     return found

@@ -11,12 +11,13 @@ import contextlib
 import secrets
 import subprocess
 import sys
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from datahall.course.run import guardian, processes
+from datahall import guardian
+from datahall.course.run import processes
+from datahall.course.run.processes import MARKER
 
 
 class Scratch:
@@ -30,9 +31,9 @@ class Scratch:
 
     def __init__(self, name: str | None = None) -> None:
         self.id = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        self.path = make()
+        self.path = Path(guardian.make("run"))
         self._guardian = subprocess.Popen(  # noqa: S603 (our own file)
-            [sys.executable, "-I", "-S", guardian.__file__, str(self.path), self.id],
+            [sys.executable, "-I", "-S", guardian.__file__, str(self.path), f"{MARKER}={self.id}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -49,7 +50,7 @@ class Scratch:
     def close(self) -> None:
         """End what the run has left running, and remove the folder."""
         processes.end_marked(self.id)
-        remove(self.path)
+        guardian.remove(str(self.path))
         with contextlib.suppress(OSError):
             self._guardian.communicate(guardian.DONE, timeout=10)
 
@@ -65,22 +66,3 @@ class Scratch:
     ) -> None:
         """Close it."""
         self.close()
-
-
-def make() -> Path:
-    """Make a temporary folder, and in it the mark by which `remove` knows it."""
-    path = Path(tempfile.mkdtemp(prefix=guardian.PREFIX)).resolve()
-    (path / guardian.MARK).write_text(f"{path}\n", encoding="utf-8")
-    return path
-
-
-def remove(path: Path) -> bool:
-    """Remove a scratch folder that `make` made; leave anything else alone.
-
-    The folder must carry the prefix and, inside, the mark that names this very path: a folder of
-    the user's, a copy, or a folder that a link leads to is never removed.
-
-    Returns:
-        Whether it was removed.
-    """
-    return guardian.remove(str(path))
