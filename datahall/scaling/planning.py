@@ -49,6 +49,7 @@ class Published:
     tflop_per_s: float
 
 
+# Entered without the paper at hand: its abstract confirms the last row alone.
 PUBLISHED = (  # SOURCE; NVLink in a node, eight 200 Gbit/s cards a node; recomputation
     Published(1.7, 2304, 24, 1, 1, 32, 512, 137),
     Published(3.6, 3072, 30, 2, 1, 64, 512, 138),

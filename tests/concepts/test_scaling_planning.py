@@ -88,3 +88,9 @@ def test_the_words_say_what_was_measured_and_what_is_extrapolated():
     assert "Measured here by others: 148 TFLOP/s" in said("A100 80 GB", 24)
     assert "Interpolated" in said("A100 80 GB", 16)
     assert "Extrapolated" in said("A100 80 GB", 128) and "Extrapolated" in said("H100 80 GB", 24)
+
+
+def test_the_largest_published_training_is_that_of_the_abstract():
+    last = planning.PUBLISHED[-1]
+    assert last.devices == 3072
+    assert last.devices * last.tflop_per_s / 1000 == pytest.approx(502, rel=0.005)  # PFLOP/s
