@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -13,10 +17,7 @@ from datahall import extras
 from datahall.errors import CourseError, ShapeError
 from datahall.quantization import litert, runtimes
 from datahall.quantization.runtimes import Way
-
-# Libraries of several runtimes in one process: a training there does not survive an interrupt
-# (a segmentation fault, cause unknown), so these tests stand apart from those that interrupt one.
-pytestmark = pytest.mark.processes
+from datahall.units import KIB
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,24 @@ def test_other_runtimes_name_the_same_digits(model: keras.Model, tmp_path: Path)
         tolerance = share * float(np.abs(wanted).max())
         assert way.run(IMAGES) == pytest.approx(wanted, abs=tolerance), way.name
         assert way.size_bytes == files[way.name.split()[1]].stat().st_size
+
+
+@pytest.mark.skipif(bool(extras.lacking("runtimes")), reason=extras.advice("runtimes"))
+@pytest.mark.skipif(sys.platform != "linux", reason="stacks for signals are set on Linux only")
+def test_an_interrupt_after_openvino_finds_room_on_its_stack(model: keras.Model, tmp_path: Path):
+    files = runtimes.onnx_files(model, IMAGES, tmp_path)
+    for way in runtimes.openvino_ways(files, threads=1):
+        way.run(IMAGES)
+    now = runtimes._SignalStack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(now))
+    assert now.size >= 64 * KIB
+    reached: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: reached.append(number))
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert reached == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_without_the_extra_the_message_says_how_to_install_it(monkeypatch, tmp_path: Path):
