@@ -131,6 +131,7 @@ class Guess:
         model: float | None = None,
         unit: str | None = None,
         digits: int = 3,
+        computed: bool = False,
     ) -> None:
         """Show guess, measurement and model with their ratios, once the question is settled.
 
@@ -139,11 +140,13 @@ class Guess:
             model: What the analytical model says, if there is one.
             unit: The unit shown; the question's own when left out.
             digits: Significant digits.
+            computed: Whether `measured` is the value of a formula, which is said.
         """
         shown_unit = self.unit if unit is None else unit
 
         def rows() -> list[dict[str, str]]:
-            return _comparison(self.value, measured, model, shown_unit, digits)
+            rows = _comparison(self.value, measured, model, shown_unit, digits)
+            return [_as_computed(row) for row in rows] if computed else rows
 
         if not runtime.interactive():
             reporting.table(rows())
@@ -183,6 +186,13 @@ def _comparison(
     if model is not None:
         rows.append(row("model", model, off_by(model, measured)))
     return rows
+
+
+def _as_computed(row: dict[str, str]) -> dict[str, str]:
+    """Return a row of the comparison that claims no measurement."""
+    words = {"measured": "computed", "against the measurement": "against the computation"}
+    first, *others = row.items()
+    return {first[0]: words.get(first[1], first[1]), **{words.get(k, k): v for k, v in others}}
 
 
 def guess(

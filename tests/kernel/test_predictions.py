@@ -31,6 +31,13 @@ def test_without_a_reader_the_guess_is_none_and_the_notebook_goes_on(
     assert "2.0 times too low" in shown
 
 
+def test_what_a_formula_gives_is_not_called_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    predictions.guess("05.x", "How many?").reveal(2.0, computed=True)
+    shown = capsys.readouterr().out
+    assert "computed" in shown and "against the computation" in shown
+    assert "measure" not in shown
+
+
 def test_a_reveal_is_locked_until_the_question_is_settled(
     reader: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
