@@ -87,6 +87,16 @@ def test_what_only_looks_like_it_passes(found: Results, name: str) -> None:
     assert (found[name].status, found[name].failure) == ("passed", None)
 
 
+def test_a_reply_that_comes_while_a_widget_is_told_its_outputs_is_not_lost(
+    tmp_path: Path, write_notebook: Write
+) -> None:
+    cells = ["import ipywidgets as widgets\nout = widgets.Output()"]
+    cells += ["with out:\n    print(1)"] * 300  # one in about fifty lost its reply
+    path = write_notebook(tmp_path / "many.ipynb", *cells)
+    (run,) = runner.run([path], timeout_s=60, pages=False, output_dir=tmp_path / "out").notebooks
+    assert (run.status, run.failure) == ("passed", None)
+
+
 SWALLOWS = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('trained')"
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_async
@@ -130,6 +131,10 @@ class Client(NotebookClient):
             self._hidden(cell_index, msg["content"])
             return None
         found: NotebookNode | None = super().process_message(msg, cell, cell_index)
+        if self.kc is not None:
+            # nbclient tells an Output widget its outputs through the socket on which a reply is
+            # awaited, past asyncio: a reply that came meanwhile wakes nobody unless asked for
+            self.kc.shell_channel.socket.get(zmq.EVENTS)
         return found
 
     async def _async_handle_timeout(
