@@ -6,7 +6,13 @@ that it starts reads unseen; a program that is started by `command` is seen too.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
+import signal
 import sys
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -28,3 +34,20 @@ def command(module: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", module, *arguments]
     found: list[str] = observing.observer.command(module, arguments)
     return found
+
+
+def die_with(parent: int) -> None:
+    """Let Linux kill this process when its parent ends; end it now if that has just happened.
+
+    The system watches from now on: of a parent that ended between fork and here it says nothing.
+    On another system nothing happens.
+
+    Args:
+        parent: Process number of the parent, taken before the fork.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)

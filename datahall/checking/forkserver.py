@@ -26,13 +26,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datahall import runtime
+from datahall import programs, runtime
 from datahall.checking.calling import kept_state, source_file
 from datahall.checking.watching import (
-    DIE_WITH_PARENT,
     Died,
     as_message,
-    control,
     fork,
     from_message,
     silence,
@@ -101,12 +99,13 @@ class _Forked:
         asked, ask = os.pipe()
         hear, answers = os.pipe()
         self.returncode: int | None = None
+        here = os.getpid()
         self.pid = fork()
         if self.pid == 0:
             try:
                 os.setsid()  # Ctrl-C is the kernel's
                 signal.set_wakeup_fd(-1)
-                control(DIE_WITH_PARENT, signal.SIGKILL)
+                programs.die_with(here)
                 silence(asked, answers)
                 _serve(asked, answers)
             finally:

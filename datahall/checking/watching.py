@@ -24,13 +24,14 @@ from typing import Any
 
 import psutil
 
+from datahall import programs
 from datahall.checking.timing import REAL_PER_CPU
 
 MEMORY_BYTES = 2 * 2**30  # what an answer may take beyond what the process already holds
 _FILE_BYTES = 100 * 10**6
 _SLACK_S = 1  # between the bell inside the judge and the end from outside
 _MUTE = 70  # the exit code of a judge that could not report
-DIE_WITH_PARENT, _TAKE_ORPHANS = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER
+_TAKE_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of Linux
 Beat = Callable[[dict[str, Any]], None]
 Work = Callable[[Beat], dict[str, Any]]
 
@@ -63,12 +64,13 @@ def watch(work: Work, *, seconds: float, line: int) -> dict[str, Any] | Died:
         line: The descriptor by which the watcher itself is asked: what comes in here, or its end,
             means that nobody waits any more.
     """
-    control(_TAKE_ORPHANS, 1)
+    _take_orphans()
     reader, writer = os.pipe()
     key = secrets.token_hex(8)  # what else is written into the pipe is no message
+    here = os.getpid()
     pid = fork()
     if pid == 0:
-        _judge(work, writer, key)
+        _judge(work, writer, key, here)
     os.close(writer)
     try:
         result, last, why = _follow(pid, reader, line, key, seconds)
@@ -106,10 +108,10 @@ def from_message(message: bytes) -> dict[str, Any] | Died:
     return Died(**found["died"]) if "died" in found else found
 
 
-def _judge(work: Work, writer: int, key: str) -> None:
+def _judge(work: Work, writer: int, key: str, watcher: int) -> None:
     code = _MUTE
     try:
-        control(DIE_WITH_PARENT, signal.SIGKILL)
+        programs.die_with(watcher)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher decides
         _limit()
         silence(writer)
@@ -131,10 +133,10 @@ def _judge(work: Work, writer: int, key: str) -> None:
         os._exit(code)
 
 
-def control(option: int, value: int) -> None:
-    """Ask Linux to treat this process specially; nothing happens on another system."""
-    with contextlib.suppress(OSError, AttributeError):  # not on this system
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+def _take_orphans() -> None:
+    """Become the parent of what a child leaves, on Linux; elsewhere nothing happens."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_TAKE_ORPHANS, 1, 0, 0, 0)
 
 
 def _limit() -> None:

@@ -9,7 +9,6 @@ ends when its input does.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -22,9 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from datahall import programs
 from datahall.errors import CourseError
-
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 class Nursery:
@@ -138,6 +136,7 @@ def _note(pid: int, children: dict[int, str]) -> None:
 
 def _fork(order: Mapping[str, Any]) -> int:
     """Fork one worker, in a process group of its own, with its own environment and log."""
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         with contextlib.suppress(OSError):
@@ -146,7 +145,7 @@ def _fork(order: Mapping[str, Any]) -> int:
     code = 1
     try:
         os.setpgid(0, 0)
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        programs.die_with(parent)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for number, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):

@@ -9,7 +9,6 @@ NumPy is imported once, here, and shared by the ranks.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pickle
 import secrets
@@ -26,11 +25,11 @@ from typing import IO, Any
 
 import cloudpickle
 
+from datahall import programs
 from datahall.scaling import peers
 
 _FRAME = struct.Struct("<cQ")  # kind and length: what a rank sends to the starter
 _LENGTH = struct.Struct("<Q")
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _WORDS = 4_000  # the last bytes of a rank's output that are kept
 _SPARE_S = 5.0  # after this much more than its limit, a rank ends itself
 
@@ -97,7 +96,7 @@ class Starter:
                 _end(one.pid)
 
     def _start(self) -> None:
-        count = self.wanted["ranks"]
+        count, here = self.wanted["ranks"], os.getpid()
         listening = [peers.listener() for _ in range(count)]
         ports, token = [one.getsockname()[1] for one in listening], secrets.token_bytes(16)
         for rank in range(count):
@@ -105,7 +104,7 @@ class Starter:
             output = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the rank)
             pid = os.fork()
             if pid == 0:
-                _become(rank, self.wanted, (listening, ports, token), writer, output)
+                _become(rank, self.wanted, (listening, ports, token), writer, output, here)
             os.close(writer)
             os.setpgid(pid, pid)  # here too: whichever comes first
             self.ranks[rank] = Rank(pid, os.fdopen(reader, "rb", buffering=0), output)
@@ -196,11 +195,12 @@ def _become(
     places: tuple[list[socket.socket], list[int], bytes],
     writer: int,
     output: IO[bytes],
+    starter: int,
 ) -> None:
     """Be a rank, in the child: connect, call the function, send what comes back. Never returns."""
     code = 1
     try:
-        _leave_the_starter(output, wanted["limit_s"])
+        _leave_the_starter(output, wanted["limit_s"], starter)
         listening, ports, token = places
         for other, one in enumerate(listening):
             if other != rank:
@@ -222,10 +222,9 @@ def _become(
         os._exit(code)
 
 
-def _leave_the_starter(output: IO[bytes], limit_s: float) -> None:
+def _leave_the_starter(output: IO[bytes], limit_s: float, starter: int) -> None:
     os.setpgid(0, 0)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    programs.die_with(starter)
     signal.setitimer(signal.ITIMER_REAL, limit_s + _SPARE_S)  # the last barrier: SIGALRM ends it
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import importlib
 import io
 import os
 import runpy
-import signal
 import socket
 import sys
 import tempfile
@@ -25,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datahall import programs
 from datahall.course.warm import key, request
 
 _INLINE = "module://matplotlib_inline.backend_inline"  # what ipykernel sets where nothing is set
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,12 @@ class Loaded:
     Args:
         libraries: Top-level modules that a cold kernel has not imported when it starts.
         variables: Environment variables that libraries set when they were imported.
+        zygote: Its process number.
     """
 
     libraries: set[str]
     variables: dict[str, str]
+    zygote: int
 
 
 def become(wish: request.Request, files: list[int], channel: socket.socket, loaded: Loaded) -> None:
@@ -53,9 +53,8 @@ def become(wish: request.Request, files: list[int], channel: socket.socket, load
         channel: The connection to the requester; told the process number, then closed.
         loaded: What the zygote's imports did.
     """
-    parent = os.getppid()
     os.setsid()
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    programs.die_with(loaded.zygote)
     try:
         os.chdir(wish.folder)
         _refuse_shadows(loaded.libraries)
@@ -72,8 +71,6 @@ def become(wish: request.Request, files: list[int], channel: socket.socket, load
         os.close(file)
     request.send(channel, {"pid": os.getpid()})
     channel.close()
-    if os.getppid() != parent:
-        os._exit(1)  # the zygote died before it could be noticed
     _be_fresh(wish)
     _forget_main()
     vars(runpy)["_run_module_as_main"]("ipykernel_launcher")  # what `python -m` calls

@@ -197,7 +197,7 @@ def load(kind: str) -> becoming.Loaded:
     gc.collect()
     gc.freeze()  # children share what they never change
     changes = {k: v for k, v in os.environ.items() if variables.get(k) != v}
-    return becoming.Loaded(_top_level() - before, changes)
+    return becoming.Loaded(_top_level() - before, changes, os.getpid())
 
 
 @contextlib.contextmanager
