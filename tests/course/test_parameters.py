@@ -96,6 +96,54 @@ def test_a_value_of_the_wrong_type_is_refused_with_an_example(
         parameters.check(source, {name: text})
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        ("dict[str, int]", "{'a': 1}", {"a": 1}),
+        ("tuple[int, ...]", "1, 2", (1, 2)),
+        ("tuple[int, str]", "(1, 'a')", (1, "a")),
+        ("tuple[float, float]", [1, 2], (1.0, 2.0)),  # as YAML gives it
+        ("set[int]", "3, 4", {3, 4}),
+        ("frozenset[str]", "a, b", frozenset({"a", "b"})),
+        ("list[float]", "1, inf", [1.0, float("inf")]),
+        ("list[float]", ["1e-3"], [1e-3]),  # YAML takes 1e-3 for text
+        ("list[int | None]", "none, 1", [None, 1]),
+        ("Union[str, int]", "1", 1),
+        ("typing.Optional[float]", "none", None),
+        ("str | None", "word", "word"),
+        ("str", "'quoted'", "'quoted'"),
+        ("Literal['1', '2']", "1", "1"),
+        ("Annotated[int, 'images']", "5", 5),
+        ("'list[int]'", "5", [5]),
+        ("np.ndarray", "[1, 2]", [1, 2]),  # not known: any literal
+        ("__import__('os').getcwd()", "word", "word"),  # read, never run
+    ],
+)
+def test_each_way_to_write_a_type_is_understood(kind: str, given: Any, value: Any) -> None:
+    read = parameters.read_value(given, kind)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("dict[str, int]", "{1: 2}"),
+        ("dict[str, int]", "{[1]: 2}"),
+        ("tuple[int, int]", "1, 2, 3"),
+        ("list[str]", "[a, b"),
+        ("float", "true"),
+        ("int", "9" * 5000),
+        ("int", "(" * 300),
+        ("Literal['a', 'b']", "c"),
+        ("None", "0"),
+    ],
+)
+def test_what_a_type_does_not_hold_is_refused(kind: str, given: str) -> None:
+    with pytest.raises(ValueError, match=r"^.{1,60} is not "):
+        parameters.read_value(given, kind)
+
+
 def test_an_unknown_parameter_is_refused_with_the_nearest_name(source: sources.Source) -> None:
     with pytest.raises(
         ParameterError, match=r"has no parameter 'epoch' .from -p.. Did you mean 'epochs'"

@@ -8,18 +8,25 @@ meaning. Read `inspect` first, then `check`.
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import io
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Optional, Union
+
+from pydantic import PydanticUserError, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter
 
 from datahall.course.notebooks.sources import Source
 from datahall.errors import ParameterError
 
-_WORDS = {"true": True, "false": False, "none": None, "null": None}
+_WORDS: dict[str, float | bool | None] = {
+    **{"true": True, "false": False, "none": None, "null": None},
+    **{word: float(word) for word in ("nan", "inf", "-inf")},
+}
 
 
 @dataclass(frozen=True)
@@ -120,14 +127,13 @@ def split(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-def read_value(text: Any, kind: str) -> Any:
+def read_value(value: Any, kind: str) -> Any:
     """Read a value as a type.
 
     Args:
-        text: Text from a command line, or a value from `course.toml` or Python.
-        kind: `int`, `float`, `bool`, `str`, `list[...]`, `tuple[...]`, `dict[...]`, `Literal[...]`,
-            unions with `|`, `Optional[...]`, `Union[...]`, `None`; "" reads a literal. A type that
-            this does not know takes any literal.
+        value: Text from a command line, or a value from `course.toml` or Python.
+        kind: The annotation: `list[int]`, `float | None`, `Literal["a", "b"]`, …; "" reads a
+            literal. A type that this does not know takes any literal.
 
     Raises:
         ValueError: It is not of that type.
@@ -140,106 +146,69 @@ def read_value(text: Any, kind: str) -> Any:
         >>> read_value("2.20, 2.21", "list[str]"), read_value("(1, 'a')", "tuple[int, str]")
         (['2.20', '2.21'], (1, 'a'))
     """
-    try:
-        node = ast.parse(kind.strip() or "object", mode="eval").body
-    except SyntaxError:
-        return _literal(text)
-    return _read(text, node)
+    adapter = _adapter(kind)
+    if adapter is None:
+        return _literal(value)
+    for reading in _readings(value):
+        with contextlib.suppress(ValueError):
+            return adapter.validate_python(reading)
+    raise ValueError(f"{_short(value)} is not {kind}")
 
 
-def _read(text: Any, kind: ast.expr) -> Any:
-    """Read a value as the type that an annotation names."""
-    if isinstance(kind, ast.BinOp) and isinstance(kind.op, ast.BitOr):
-        return _first_that_fits(text, [kind.left, kind.right])
-    if isinstance(kind, ast.Subscript):
-        inner = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
-        return _read_generic(text, _name(kind.value), list(inner))
-    if isinstance(kind, ast.Constant):  # None, or a type written as text
-        return (
-            _read_plain(text, "none") if kind.value is None else read_value(text, str(kind.value))
-        )
-    name = _name(kind)
-    return _read_generic(text, name, []) if name in _MANY else _read_plain(text, name)
+def _readings(value: Any) -> Iterator[Any]:
+    """Yield what a value can mean, the likeliest first: Python's, itself, several with commas."""
+    if not isinstance(literal := _literal(value), str):
+        yield literal  # text in quotes stays as it was typed
+    yield value
+    parts = value
+    if isinstance(value, str):
+        if value.lstrip().startswith(("[", "(", "{")):
+            return
+        parts = [part.strip() for part in value.split(",")]
+        parts = parts[:-1] if parts[-1] == "" else parts
+    if isinstance(parts, list | tuple | set | frozenset):
+        yield [_literal(part) for part in parts]
+        yield parts
 
 
-_MANY = {"list": list, "sequence": list, "tuple": tuple, "set": set, "frozenset": frozenset}
-_PLAIN: dict[str, type] = {
-    **{kind.__name__: kind for kind in (int, float, bool, str, dict)},
-    "none": type(None),
-    "nonetype": type(None),
-    "mapping": dict,
+# Nothing is guessed of a number, a word or a yes; a list may be typed for a tuple or a set.
+_TYPES: dict[str, Any] = {
+    "int": StrictInt,
+    "float": StrictFloat,
+    "bool": StrictBool,
+    "str": StrictStr,
+    **{kind.__name__: kind for kind in (list, tuple, set, frozenset, dict)},
+    **{"sequence": list, "mapping": dict, "optional": Optional, "union": Union, "literal": Literal},
 }
 
 
-def _name(kind: ast.expr) -> str:
-    """Return the last part of a type's name, in small letters: `list` of `typing.List`."""
-    return (kind.attr if isinstance(kind, ast.Attribute) else ast.unparse(kind)).lower()
+@cache
+def _adapter(kind: str) -> TypeAdapter[Any] | None:
+    """Return what validates values of an annotation, or None for a type that is not known."""
+    try:
+        return TypeAdapter(_type(ast.parse(kind.strip(), mode="eval").body))
+    except (SyntaxError, ValueError, KeyError, TypeError, PydanticUserError):
+        return None
 
 
-def _read_generic(text: Any, name: str, inner: list[ast.expr]) -> Any:
-    if name == "optional":
-        return _first_that_fits(text, [*inner, ast.Constant(None)])
-    if name == "union":
-        return _first_that_fits(text, inner)
-    if name == "literal":
-        return _read_choice(text, [ast.literal_eval(choice) for choice in inner])
-    if name in ("annotated", "final", "classvar") and inner:
-        return _read(text, inner[0])
-    if name in _MANY:
-        return _read_many(text, name, inner)
-    value = _read_plain(text, name)
-    if isinstance(value, dict) and len(inner) == 2:
-        return {_read(key, inner[0]): _read(item, inner[1]) for key, item in value.items()}
-    return value
-
-
-def _read_choice(text: Any, choices: list[Any]) -> Any:
-    for choice in choices:
-        if text == choice or (isinstance(text, str) and text.strip() == str(choice)):
-            return choice
-    raise ValueError(f"{_short(text)} is none of {', '.join(map(repr, choices))}")
-
-
-def _read_plain(text: Any, name: str) -> Any:
-    wanted = _PLAIN.get(name)
-    value = text if wanted is str and isinstance(text, str) else _literal(text)
-    if wanted is None:
-        return value
-    if wanted is float and not isinstance(value, bool) and isinstance(value, int | str):
-        try:
-            value = float(value)  # also reads "nan" and "inf"
-        except OverflowError as error:
-            raise ValueError(str(error)) from error
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ValueError(f"{_short(text)} is not {name}")
-    return value
-
-
-def _first_that_fits(text: Any, kinds: list[ast.expr]) -> Any:
-    for kind in sorted(kinds, key=lambda kind: _name(kind) == "str"):  # text fits every word: last
-        try:
-            return _read(text, kind)
-        except ValueError:
-            continue
-    raise ValueError(f"{_short(text)} is none of {', '.join(map(ast.unparse, kinds))}")
-
-
-def _read_many(text: Any, name: str, inner: list[ast.expr]) -> Any:
-    make = _MANY[name]
-    values = _literal(text) if isinstance(text, str) else text
-    words = isinstance(text, str) and not text.lstrip().startswith(("[", "(", "{"))
-    if words:  # 1, 2, 3 without brackets: each part is text, and read as its type
-        values = [part.strip() for part in text.split(",")]
-        values = values[:-1] if values[-1] == "" else values
-    if not isinstance(values, list | tuple | set | frozenset):
-        raise ValueError(f"{_short(text)} is not {name}")
-    ends = bool(inner) and isinstance(inner[-1], ast.Constant) and inner[-1].value is ...
-    kinds = inner[:1] * len(values) if make is not tuple or ends else list(inner)
-    if kinds and len(kinds) != len(values):
-        raise ValueError(f"{_short(text)} has {len(values)} elements, not {len(kinds)}")
-    if not kinds:
-        return make(_literal(value) if words else value for value in values)
-    return make(_read(value, kind) for value, kind in zip(values, kinds, strict=True))
+def _type(node: ast.expr) -> Any:
+    """Return the type that an annotation names. It is read, not evaluated: it may be any code."""
+    match node:
+        case ast.BinOp(left, ast.BitOr(), right):
+            return _type(left) | _type(right)
+        case ast.Constant(str(text)):  # a type written as text
+            return _type(ast.parse(text, mode="eval").body)
+        case ast.Constant(value) if value in (None, ...):
+            return value
+        case ast.Subscript(ast.Name("Annotated" | "Final"), inner):
+            return _type(inner.elts[0] if isinstance(inner, ast.Tuple) else inner)
+        case ast.Subscript(outer, inner):
+            outer = _type(outer)
+            read = ast.literal_eval if outer is Literal else _type
+            return outer[
+                tuple(map(read, inner.elts)) if isinstance(inner, ast.Tuple) else read(inner)
+            ]
+    return _TYPES[(node.attr if isinstance(node, ast.Attribute) else ast.unparse(node)).lower()]
 
 
 def _literal(text: Any) -> Any:
