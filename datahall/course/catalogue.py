@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,6 +39,7 @@ from datahall.course.fields import STRICT, refuse_twice, validated
 Preset = Literal["smoke", "classroom", "full"]
 Seconds = Annotated[float, Field(ge=0)]
 Kernel = Literal["tensorflow", "plain", "cold"]
+Kind = Literal["lecture", "solution", "lab"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 KERNELS: tuple[str, ...] = get_args(Kernel)
 MEASURED = "measured.json"
@@ -78,15 +80,15 @@ class Notebook:
     @property
     def solution(self) -> str | None:
         """Stem of the solution that the lab is built from."""
-        return f"{self.lab.removesuffix('_lab')}_solution" if self.lab else None
+        return solution_of(self.lab) if self.lab else None
 
     def parameters(self, preset: str) -> dict[str, Any]:
         """Return the parameters that a preset gives it; what is not named keeps its default."""
         return dict(next((given for name, given in self.presets.items() if name == preset), {}))
 
-    def files(self) -> dict[str, str]:
+    def files(self) -> dict[Kind, str]:
         """Return its lecture, lab and solution files, relative to the repository."""
-        found = {"lecture": f"notebooks/{self.stem}.ipynb"}
+        found: dict[Kind, str] = {"lecture": f"notebooks/{self.stem}.ipynb"}
         if self.lab:
             found |= {
                 "lab": f"labs/{self.lab}.ipynb",
@@ -154,6 +156,20 @@ class Catalogue:
                 return module
         raise InputError(self._unknown(word))
 
+    def entry(self, path: str | Path) -> tuple[Notebook, Kind] | None:
+        """Return the row that a notebook file is named in, and as what; None if it is in none.
+
+        A learner's numbered copy is what it was copied from.
+
+        Example:
+            >>> row, kind = load().entry("work/01_convolution_lab-2.ipynb")
+            >>> row.stem, kind
+            ('01_convolution', 'lab')
+        """
+        stem = re.sub(r"-\d+$", "", Path(path).stem)
+        named = ((row, kind, name) for row in self.notebooks for kind, name in row.files().items())
+        return next(((row, kind) for row, kind, name in named if Path(name).stem == stem), None)
+
     def find(self, word: str) -> tuple[Notebook, ...]:
         """Return the notebooks that a word means.
 
@@ -199,6 +215,21 @@ class Catalogue:
             f"{word!r} is no module or notebook of the course.{hint} "
             "Run `datahall list` to see all, or give a path that ends in .ipynb."
         )
+
+
+def solution_of(lab: str) -> str:
+    """Return the stem of the solution that a lab is built from.
+
+    Example:
+        >>> solution_of("01_convolution_lab"), lab_of("01_convolution_solution")
+        ('01_convolution_solution', '01_convolution_lab')
+    """
+    return f"{lab.removesuffix('_lab')}_solution"
+
+
+def lab_of(solution: str) -> str:
+    """Return the stem of the lab that is built from a solution."""
+    return f"{solution.removesuffix('_solution')}_lab"
 
 
 @cache

@@ -350,4 +350,4 @@ def test_the_first_notebook_may_do_without_by_hand_and_compare(folder) -> None:
         drop("by-hand")(cells)
         drop("compare")(cells)
 
-    assert problems(folder.lecture(change, name="00_hello")) == []
+    assert problems(folder.lecture(change, name="00_start_here")) == []

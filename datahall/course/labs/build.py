@@ -21,6 +21,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from datahall.course.catalogue import lab_of, solution_of
 from datahall.course.exits import InputError
 from datahall.course.labs import exercises
 from datahall.course.labs.exercises import BEGIN, END
@@ -76,7 +77,7 @@ def build_all(root: Path, which: str = "", *, write: bool = True) -> list[Path]:
         CourseError: One cannot be built.
     """
     folder = root / "solutions"
-    solutions = [p for p in sorted(folder.glob("*_solution.ipynb")) if p.stem.startswith(which)]
+    solutions = [p for p in sorted(folder.glob("*.ipynb")) if p.stem.startswith(which)]
     if not solutions:
         raise InputError(
             f"No solution in {folder} starts with {which!r}. "
@@ -104,7 +105,7 @@ def write_facts(root: Path, *, write: bool = True) -> list[Path]:
     """
     target = root / FACTS
     found: dict[str, Any] = {}
-    for solution in sorted((root / "solutions").glob("*_solution.ipynb")):
+    for solution in sorted((root / "solutions").glob("*.ipynb")):
         found |= exercises.stated(read(solution), lab=lab_path(solution).stem)
     found = {number: found[number] for number in sorted(found)}
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
@@ -122,7 +123,7 @@ def lab_path(solution: Path) -> Path:
         >>> lab_path(Path("solutions/01_convolution_solution.ipynb")).as_posix()
         'labs/01_convolution_lab.ipynb'
     """
-    return solution.parent.parent / "labs" / f"{solution.stem.removesuffix('_solution')}_lab.ipynb"
+    return solution.parent.parent / "labs" / f"{lab_of(solution.stem)}.ipynb"
 
 
 def as_lab_text(text: str, name: str) -> str:
@@ -136,16 +137,15 @@ def as_lab_text(text: str, name: str) -> str:
         >>> as_lab_text("See [the lab](../labs/01_convolution_lab.ipynb).", "01_convolution_lab")
         'See [the solution](../solutions/01_convolution_solution.ipynb).'
     """
-    stem = re.escape(name.removesuffix("_lab"))
+    solution = solution_of(name)
     text = re.sub(r"\A# (?:Solutions?|Lab solutions?)\b", "# Lab", text)
     text = re.sub(r"\A(# .*?)\s*(?:\(solutions?\)|[:,·–-] ?solutions?)(?=\n|\Z)", r"\1", text)
 
     def turned(link: re.Match[str]) -> str:
         words = re.sub(r"\blab\b", "solution", link[1])
-        words = re.sub(r"_lab\b", "_solution", words)
-        return f"[{words}](../solutions/{name.removesuffix('_lab')}_solution.ipynb)"
+        return f"[{words.replace(name, solution)}](../solutions/{solution}.ipynb)"
 
-    return re.sub(rf"\[([^\]]*)\]\((?:\.\./labs/)?{stem}_lab\.ipynb\)", turned, text)
+    return re.sub(rf"\[([^\]]*)\]\((?:\.\./labs/)?{re.escape(name)}\.ipynb\)", turned, text)
 
 
 def _belongs_to_lab(cell: NotebookNode) -> bool:

@@ -13,18 +13,18 @@ import importlib
 import re
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import nbformat
 from nbformat import NotebookNode, reader
 from nbformat.notebooknode import from_dict
 from nbformat.reader import NotJSONError
 
+from datahall.course import catalogue
+from datahall.course.catalogue import Kind
 from datahall.course.exits import InputError
 from datahall.errors import CourseError
 from datahall.state import write_atomically
-
-Kind = Literal["lecture", "solution", "lab"]
 
 FOLDERS: dict[str, Kind] = {"notebooks": "lecture", "solutions": "solution", "labs": "lab"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -38,7 +38,7 @@ CHECK = re.compile(r"check-\d\d-\d+")
 
 
 def kind_of(path: Path) -> Kind:
-    """Return what a notebook is, from its name or the folder it lies in.
+    """Return what a notebook is: by `course.toml`; one it does not name, by its folder.
 
     Example:
         >>> kind_of(Path("solutions/01_convolution_solution.ipynb"))
@@ -46,11 +46,8 @@ def kind_of(path: Path) -> Kind:
         >>> kind_of(Path("work/01_convolution_lab.ipynb"))
         'lab'
     """
-    if path.stem.endswith("_solution"):
-        return "solution"
-    if re.search(r"_lab(-\d+)?$", path.stem):
-        return "lab"
-    return FOLDERS.get(path.resolve().parent.name, "lecture")
+    found = catalogue.load().entry(path)
+    return found[1] if found else FOLDERS.get(path.resolve().parent.name, "lecture")
 
 
 def read(path: Path) -> NotebookNode:

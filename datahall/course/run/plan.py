@@ -113,9 +113,9 @@ def _meant(course: Catalogue, word: str | Path) -> dict[Path, Notebook | None]:
         return {path: _entry_of(course, path)}
     entries = course.find(text)
     root = catalogue.repository_root()
-    if len(entries) == 1 and text in (entries[0].lab, entries[0].solution):
-        name = "lab" if text == entries[0].lab else "solution"
-        return {root / entries[0].files()[name]: entries[0]}
+    named = course.entry(text)
+    if named and named[1] != "lecture":
+        return {root / named[0].files()[named[1]]: named[0]}
     lectures = {root / entry.files()["lecture"]: entry for entry in entries}
     existing: dict[Path, Notebook | None] = {
         path: entry for path, entry in lectures.items() if path.is_file()

@@ -28,12 +28,9 @@ def kind_of(path: str | Path) -> str:
     """
     from datahall.course import catalogue
 
-    stem = re.sub(r"-\d+$", "", Path(path).stem)
-    for notebook in catalogue.load().notebooks:
-        if stem == notebook.stem:
-            return notebook.kernel
-        if stem in (notebook.lab, notebook.solution):
-            return notebook.lab_kernel
+    if found := catalogue.load().entry(path):
+        row, what = found
+        return row.kernel if what == "lecture" else row.lab_kernel
     return "tensorflow" if _imports_tensorflow(Path(path)) else "plain"
 
 

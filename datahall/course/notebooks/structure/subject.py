@@ -11,8 +11,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from datahall.course import catalogue
-from datahall.course.catalogue import Notebook
-from datahall.course.notebooks.normalise import Kind, kind_of, read
+from datahall.course.catalogue import Kind, Notebook
+from datahall.course.notebooks.normalise import kind_of, read
 
 FORMS = ("guess", "history")  # functions of datahall.predictions
 
@@ -46,12 +46,13 @@ class Subject:
         Raises:
             CourseError: It is missing or no notebook.
         """
-        return cls(path, kind_of(path), read(path), _row(path.stem))
+        found = catalogue.load().entry(path)
+        return cls(path, kind_of(path), read(path), found[0] if found else None)
 
     @property
     def is_first(self) -> bool:
         """Whether it is the course's first notebook, which shows how the others work."""
-        return self.path.stem.startswith("00_")
+        return self.row is not None and self.row == catalogue.load().notebooks[0]
 
     @property
     def cells(self) -> list[NotebookNode]:
@@ -102,9 +103,3 @@ def is_guess(cell: NotebookNode) -> bool:
         isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in FORMS
         for node in ast.walk(found)
     )
-
-
-def _row(stem: str) -> Notebook | None:
-    """Return the row that a lecture, lab or solution belongs to, or None for any other notebook."""
-    rows = catalogue.load().notebooks
-    return next((row for row in rows if stem in (row.stem, row.lab, row.solution)), None)
