@@ -42,7 +42,14 @@ class Witness:
 
 
 def tested(step: Property, answer: Any, *, seconds: float, own: str | None = None) -> CallOutcome:
-    """Put a property to the test; an `AssertionError`'s first line is what the test says."""
+    """Put a property to the test; an `AssertionError`'s first line is what the test says.
+
+    Args:
+        step: The property.
+        answer: The learner's function.
+        seconds: How long it may take.
+        own: The file that holds the learner's code; by default the function's.
+    """
     outcome = call(step.test, (answer,), {}, seconds=seconds, own=own)
     error = outcome.error
     said = showing.error_text(error).partition("\n")[0] if type(error) is AssertionError else ""

@@ -40,7 +40,14 @@ _KIND = re.compile(
 
 
 def disagreement(wanted: CallOutcome, got: CallOutcome, *, rtol: float, atol: float) -> str | None:
-    """Return how an outcome differs from the wanted one, or None."""
+    """Return how an outcome differs from the wanted one, or None.
+
+    Args:
+        wanted: What the reference did.
+        got: What the answer did.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance, in the unit of the values.
+    """
     if wanted.kind == "raised":
         fits = got.kind == "raised" and _fits(got.error, wanted.error)
         return None if fits else "an error was expected"

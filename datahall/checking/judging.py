@@ -72,7 +72,13 @@ def at_sight(check: Check, answer: Any) -> dict[str, Any] | None:
 
 
 def judge(check: Check, answer: Any, beat: Beat) -> dict[str, Any]:
-    """Return state, points, message and details of an answer, as a dict that JSON can hold."""
+    """Return state, points, message and details of an answer, as a dict that JSON can hold.
+
+    Args:
+        check: Whose steps are taken.
+        answer: The learner's function.
+        beat: Hears of progress.
+    """
     examiner = Examiner(check, answer, beat)
     first, passed = None, 0
     for position, step in enumerate(check.steps):

@@ -93,6 +93,11 @@ def described(value: Any) -> str:
 def call(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """Write a call as the learner would type it.
 
+    Args:
+        function: Its name.
+        args: By position.
+        kwargs: By name.
+
     Example:
         >>> call("output_size", (8, 3), {"stride": 2})
         'output_size(8, 3, stride=2)'

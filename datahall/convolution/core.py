@@ -67,6 +67,12 @@ def same_padding(size: int, kernel: int, *, stride: int = 1, dilation: int = 1) 
 
     An odd total puts the extra zero *after*, as TensorFlow does (PyTorch and Caffe differ).
 
+    Args:
+        size: Input length along the axis, in elements.
+        kernel: Kernel length along the axis, in elements.
+        stride: Step between two places, in elements.
+        dilation: Distance between two numbers of the kernel, in elements.
+
     Example:
         >>> same_padding(28, 5)
         (2, 2)
@@ -92,6 +98,14 @@ def pad_image(
     dilation: int = 1,
 ) -> Array:
     """Return images with zeros around height and width.
+
+    Args:
+        images: What is padded.
+        kernel_h: Height of the kernel, for "same".
+        kernel_w: Width of the kernel, for "same".
+        padding: Zeros on each side, "valid" for none, or "same".
+        stride: Step between two places, for "same".
+        dilation: Distance between two numbers of the kernel, for "same".
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -121,6 +135,13 @@ def correlate(
     """Slide a kernel over one plane and sum the products at each place, without turning the kernel.
 
     This is what deep learning calls a convolution. Integers stay exact; floats keep their dtype.
+
+    Args:
+        image: One plane.
+        kernel: What slides over it.
+        stride: Step between two places, in elements.
+        padding: Zeros on each side, "valid" for none, or "same".
+        dilation: Distance between two numbers of the kernel, in elements.
 
     Input shape:
         image `(height, width)`; kernel `(kernel_h, kernel_w)`.
@@ -155,6 +176,11 @@ def correlate(
 def convolve(image: Array, kernel: Array, *, padding: Padding = 0) -> Array:
     """Convolve one plane as mathematics defines it: turn the kernel by 180°, then correlate.
 
+    Args:
+        image: `(height, width)`.
+        kernel: `(kernel_h, kernel_w)`.
+        padding: As in `correlate`, whose shape the result has.
+
     Example:
         >>> convolve(np.arange(9).reshape(3, 3), np.array([[0, 1], [2, 3]]))
         array([[ 5, 11],
@@ -177,6 +203,15 @@ def conv2d(
     groups: int = 1,
 ) -> Array:
     """Apply a bank of kernels to a batch of images: the layer of deep learning.
+
+    Args:
+        images: The batch.
+        kernels: One a filter.
+        bias: Added to each filter's output, or None.
+        stride: Step between two places, in elements.
+        padding: Zeros on each side, "valid" for none, or "same".
+        dilation: Distance between two numbers of a kernel, in elements.
+        groups: Parts of the channels, each with filters of its own.
 
     Input shape:
         images `(batch, height, width, channels)`; kernels `(kernel_h, kernel_w, channels / groups,
@@ -219,7 +254,7 @@ def conv2d(
 
 
 def as_numbers(values: Array) -> Array:
-    """Return integers as int64, so that a sum of bytes cannot overflow; floats as they are.
+    """Return integers as int64, where no sum of bytes overflows; floats as they are, in any shape.
 
     Example:
         >>> int(as_numbers(np.array([200], np.uint8))[0] * 2)
@@ -230,6 +265,12 @@ def as_numbers(values: Array) -> Array:
 
 def check_fit(images: Array, kernels: Array, bias: Array | None, groups: int) -> None:
     """Refuse images, kernels, bias and groups that do not fit together.
+
+    Args:
+        images: Expected as `(batch, height, width, channels)`.
+        kernels: Expected as `(kernel_h, kernel_w, channels / groups, filters)`.
+        bias: Expected as `(filters,)`, or None.
+        groups: Must divide channels and filters.
 
     Raises:
         ShapeError: With the shapes received, the shapes expected, and what to do.

@@ -196,6 +196,11 @@ def attainable_flop_per_s(intensity: float, flop_per_s: float, bytes_per_s: floa
 def least_time_s(layer: ConvLayer, flop_per_s: float, bytes_per_s: float) -> float:
     """Return the shortest time in which a machine can do one pass, in seconds.
 
+    Args:
+        layer: What is done.
+        flop_per_s: The machine's peak, in FLOP/s.
+        bytes_per_s: Its memory bandwidth, in B/s.
+
     Example:
         >>> round(least_time_s(ConvLayer(28, 28, 32, 64), 100e9, 10e9) * 1e6)
         249

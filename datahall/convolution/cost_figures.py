@@ -131,6 +131,11 @@ def budget(layer: cost.ConvLayer, flop_per_s: float, bytes_per_s: float) -> Figu
     """Compare a layer with its depthwise-separable twin: operations, bytes and least time.
 
     The least time of the twin is the sum over its two layers.
+
+    Args:
+        layer: The ordinary layer.
+        flop_per_s: The machine's peak, in FLOP/s.
+        bytes_per_s: Its memory bandwidth, in B/s.
     """
     twin = cost.separable(layer)
     twin_s = sum(cost.least_time_s(part, flop_per_s, bytes_per_s) for part in twin)

@@ -144,7 +144,16 @@ class Sliding:
 def sliding(
     image: Array, kernel: Array, *, row: int, column: int, stride: int = 1, padding: int = 0
 ) -> Figure:
-    """Show a kernel at one place of an image, the products there, and the whole output."""
+    """Show a kernel at one place of an image, the products there, and the whole output.
+
+    Args:
+        image: (height, width).
+        kernel: (kernel_h, kernel_w).
+        row: Of the place, counted from 0 in the output.
+        column: The same.
+        stride: Step between two places, in elements.
+        padding: Zeros on each side, in elements.
+    """
     made = Sliding()
     return made.draw(image, kernel, row=row, column=column, stride=stride, padding=padding)
 
@@ -241,7 +250,15 @@ def _outline(
 def places(
     size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> Figure:
-    """Show along one axis where a kernel can stand: a line of elements, and one row a place."""
+    """Show along one axis where a kernel can stand: a line of elements, and one row a place.
+
+    Args:
+        size: Input length along the axis, in elements.
+        kernel: Kernel length along the axis, in elements.
+        stride: Step between two places, in elements.
+        padding: Zeros on each side, in elements.
+        dilation: Distance between two numbers of the kernel, in elements.
+    """
     count = core.output_size(size, kernel, stride=stride, padding=padding, dilation=dilation)
     made, axis = figure(6.4, min(3.6, 0.75 + 0.28 * (count + 1)))
     for element in range(-padding, size + padding):
@@ -269,7 +286,13 @@ def places(
 
 
 def filtered(image: Array, kernels: Mapping[str, Array], *, padding: int = 1) -> Figure:
-    """Show an image and what each kernel makes of it."""
+    """Show an image and what each kernel makes of it.
+
+    Args:
+        image: (height, width).
+        kernels: (kernel_h, kernel_w) by name.
+        padding: Zeros on each side, in elements.
+    """
     made, axes = figure(7.6, 1.9, ncols=len(kernels) + 1)
     axes[0].imshow(image, cmap="gray_r")
     axes[0].set_title("input")

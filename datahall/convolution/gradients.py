@@ -49,6 +49,14 @@ def kernel_gradient(
     Each kernel number met the image at every place; its gradient is the sum of what it met,
     weighted by the gradient of that place: a correlation of the image with the upstream gradient.
 
+    Args:
+        images: What the layer met.
+        upstream: The gradient of the loss at its output.
+        kernel_h: Height of the kernels, in elements.
+        kernel_w: Their width.
+        stride: Of the layer.
+        padding: Of the layer.
+
     Input shape:
         images `(batch, height, width, channels)`; upstream, the gradient with respect to the
         output, `(batch, out_height, out_width, filters)`.
@@ -90,6 +98,14 @@ def input_gradient(
 
     Each pixel went into several places; its gradient is the sum over them, weighted by the kernel
     number it met there: the upstream gradient, convolved in full with the kernel turned by 180°.
+
+    Args:
+        upstream: The gradient of the loss at the layer's output.
+        kernels: Those of the layer.
+        height: Of the images, in elements.
+        width: The same.
+        stride: Of the layer.
+        padding: Of the layer.
 
     Input shape:
         upstream `(batch, out_height, out_width, filters)`; kernels `(kernel_h, kernel_w, channels,
@@ -158,7 +174,7 @@ def numerical_gradient(
 
     Args:
         loss: A function of an array like `values` that returns one number.
-        values: Where to take the gradient. Left as it is.
+        values: Where to take the gradient: any shape, which the result has too. Left as it is.
         step: Half the distance between the two evaluations, in units of `values`.
 
     Raises:

@@ -71,6 +71,13 @@ def im2col(
 ) -> Array:
     """Write every window as one row of a matrix, so that a convolution becomes a matrix product.
 
+    Args:
+        images: The batch.
+        kernel_h: Height of a window, in elements.
+        kernel_w: Its width.
+        stride: Step between two windows, in elements.
+        dilation: Distance between two elements of a window.
+
     Input shape:
         `(batch, height, width, channels)`.
 
@@ -110,7 +117,15 @@ def conv2d_im2col(
 ) -> Array:
     """Compute the layer as one matrix product of `im2col` and the flattened kernels.
 
-    Shapes as in `core.conv2d`, without groups and bias.
+    Args:
+        images: `(batch, height, width, channels)`.
+        kernels: `(kernel_h, kernel_w, channels, filters)`.
+        stride: Step between two places, in elements.
+        padding: Zeros on each side, "valid" for none, or "same".
+        dilation: Distance between two numbers of a kernel, in elements.
+
+    Output shape:
+        `(batch, out_height, out_width, filters)`.
 
     Example:
         >>> float(conv2d_im2col(np.ones((1, 3, 3, 2)), np.ones((3, 3, 2, 1))).item())
@@ -154,6 +169,12 @@ def separable_conv2d(
     images: Array, depthwise: Array, pointwise: Array, *, padding: Padding = 0
 ) -> Array:
     """Filter each channel alone, then mix the channels with a 1×1 kernel.
+
+    Args:
+        images: The batch.
+        depthwise: One kernel a channel.
+        pointwise: The mixture for each filter.
+        padding: Zeros on each side, "valid" for none, or "same".
 
     Input shape:
         images `(batch, height, width, channels)`; depthwise `(kernel_h, kernel_w, channels)`;

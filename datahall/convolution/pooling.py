@@ -15,6 +15,11 @@ from datahall.errors import ShapeError
 def windows(images: Array, size: int, *, stride: int | None = None) -> Array:
     """Return a read-only view of all square windows, without copying.
 
+    Args:
+        images: The batch.
+        size: Side of a window, in elements.
+        stride: Step between two windows; `size` if left out.
+
     Input shape:
         `(batch, height, width, channels)`.
 
@@ -44,6 +49,11 @@ def windows(images: Array, size: int, *, stride: int | None = None) -> Array:
 def max_pool(images: Array, size: int = 2, *, stride: int | None = None) -> Array:
     """Keep the largest value of each window; windows do not overlap unless `stride` says so.
 
+    Args:
+        images: The batch.
+        size: Side of a window, in elements.
+        stride: Step between two windows; `size` if left out.
+
     Input shape:
         `(batch, height, width, channels)`.
 
@@ -64,6 +74,11 @@ def max_pool_gradient(images: Array, upstream: Array, size: int = 2) -> Array:
     """Return the gradient of max pooling with respect to its input: all of it goes to the winner.
 
     Of equal largest values the first in reading order receives it, as in TensorFlow.
+
+    Args:
+        images: What was pooled.
+        upstream: The gradient of the loss at the pooled output.
+        size: Side of a window, and the step between two, in elements.
 
     Input shape:
         images `(batch, height, width, channels)`; upstream `(batch, height // size, width // size,

@@ -65,6 +65,11 @@ def _hint(name: str, known: Iterable[str]) -> str:
 def refuse_twice(names: Sequence[str], what: str, where: str) -> None:
     """Refuse a name that occurs twice.
 
+    Args:
+        names: What is looked at.
+        what: What they are, for the message: "slug".
+        where: Where they stand, for the message: "course.toml".
+
     Raises:
         InputError: It names the first such name.
     """

@@ -24,6 +24,11 @@ _STATED = re.compile(r"([Aa]bout )(\d+)( minutes)")
 def reading(words: int, code_lines: int, run_s: float = 0.0) -> int:
     """Return whole minutes for reading and running a lecture, rounded up.
 
+    Args:
+        words: Of the prose.
+        code_lines: In all its cells.
+        run_s: Measured seconds of a run.
+
     Example:
         >>> reading(words=1500, code_lines=120, run_s=30)
         21

@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 def relu(values: ArrayLike) -> Array:
     """Return each value, or zero where it is negative.
 
+    Input and output shape: any, the same; float64.
+
     Example:
         >>> relu([-2.0, 0.0, 3.0])
         array([0., 0., 3.])
@@ -44,6 +46,8 @@ def relu_derivative(values: ArrayLike) -> Array:
 
     At zero itself the derivative is not defined; 0 is the choice of TensorFlow too.
 
+    Input and output shape: any, the same; float64.
+
     Example:
         >>> relu_derivative([-2.0, 0.0, 3.0])
         array([0., 0., 1.])
@@ -53,6 +57,8 @@ def relu_derivative(values: ArrayLike) -> Array:
 
 def sigmoid(values: ArrayLike) -> Array:
     """Return 1 / (1 + exp(-value)), without overflow at either end.
+
+    Input and output shape: any, the same; float64.
 
     Example:
         >>> sigmoid([-1000.0, 0.0, 1000.0])
@@ -69,6 +75,8 @@ def sigmoid(values: ArrayLike) -> Array:
 def sigmoid_derivative(values: ArrayLike) -> Array:
     """Return the derivative of `sigmoid`, s · (1 - s): never above a quarter.
 
+    Input and output shape: any, the same; float64.
+
     Example:
         >>> float(sigmoid_derivative(0.0))
         0.25
@@ -80,6 +88,8 @@ def sigmoid_derivative(values: ArrayLike) -> Array:
 def tanh(values: ArrayLike) -> Array:
     """Return the hyperbolic tangent, which is 2 · sigmoid(2 · value) - 1.
 
+    Input and output shape: any, the same; float64.
+
     Example:
         >>> bool(np.isclose(tanh(0.7), 2 * sigmoid(1.4) - 1))
         True
@@ -90,6 +100,8 @@ def tanh(values: ArrayLike) -> Array:
 
 def tanh_derivative(values: ArrayLike) -> Array:
     """Return the derivative of `tanh`, 1 - tanh²: never above one.
+
+    Input and output shape: any, the same; float64.
 
     Example:
         >>> float(tanh_derivative(0.0))

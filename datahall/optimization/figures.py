@@ -121,7 +121,10 @@ def shapes(network: Network) -> Figure:
 
 
 def difference_error(steps: ArrayLike, errors: ArrayLike) -> Figure:
-    """Draw how far a central difference is from the exact gradient, over the step."""
+    """Draw how far a central difference is from the exact gradient, over the step.
+
+    Input shape: both (points,), positive.
+    """
     steps, errors = np.asarray(steps), np.asarray(errors)
     fig, axes = figure(5.6, 2.8)
     axes.loglog(steps, errors, "o-", color=COLORS["blue"])
@@ -216,7 +219,13 @@ def race(
 
 
 def epsilon(gradients: ArrayLike, keras: ArrayLike, paper: ArrayLike) -> Figure:
-    """Draw the length of Adam's first step over the size of the gradient, for both places of ε."""
+    """Draw the length of Adam's first step over the size of the gradient, for both places of ε.
+
+    Args:
+        gradients: (points,), sizes of the gradient.
+        keras: (points,), length of the step with ε where Keras has it.
+        paper: (points,), the same where the paper has it.
+    """
     gradients, keras, paper = np.asarray(gradients), np.asarray(keras), np.asarray(paper)
     fig, axes = figure(5.8, 2.9)
     axes.semilogx(gradients, keras, "-", label="ε where Keras puts it")
@@ -253,7 +262,7 @@ def descents(
     """Draw values over the step on a logarithmic axis: losses, errors, distances.
 
     Args:
-        curves: Positive values by name; at most six.
+        curves: Positive values, (steps,), by name; at most six.
         label: What is drawn, with its unit.
         title: Of the figure.
         over: What the values stand over.
@@ -327,7 +336,7 @@ def accuracies(curves: Mapping[str, ArrayLike], *, marked: int) -> Figure:
     """Draw accuracies over the update, with one update marked.
 
     Args:
-        curves: Accuracy after each update, by name; at most six.
+        curves: Accuracy after each update, (updates,), by name; at most six.
         marked: The update that the dotted line marks, counted from 1.
     """
     fig, axes = figure(6.4, 2.9)

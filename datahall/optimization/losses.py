@@ -114,6 +114,8 @@ def log_sum_exp(logits: ArrayLike) -> Array:
 def log_softmax(logits: ArrayLike) -> Array:
     """Return the logarithm of `softmax`, exact where softmax itself rounds to zero.
 
+    Input and output shape: (…, classes); float64.
+
     Example:
         >>> log_softmax([0.0, 1000.0])
         array([-1000.,     0.])
@@ -124,6 +126,8 @@ def log_softmax(logits: ArrayLike) -> Array:
 
 def softmax(logits: ArrayLike) -> Array:
     """Return positive numbers that sum to one along the last axis.
+
+    Input and output shape: (…, classes); float64.
 
     Example:
         >>> softmax([1000.0, 1000.0])
@@ -228,6 +232,8 @@ def binary_cross_entropy_from_logits(targets: ArrayLike, logits: ArrayLike) -> f
 
 def binary_cross_entropy_gradient(targets: ArrayLike, logits: ArrayLike) -> Array:
     """Return the gradient of the binary cross-entropy at each logit: (sigmoid - target) / n.
+
+    Input and output shape: any, all the same; float64.
 
     Example:
         >>> binary_cross_entropy_gradient([1.0, 0.0], [0.0, 0.0])

@@ -85,6 +85,12 @@ class Trace:
 def new_network(*, inputs: int = 2, hidden: int = 5, outputs: int = 2, seed: int = 0) -> Network:
     """Return a network with random weights (normal, variance 2 / inputs) and zero biases.
 
+    Args:
+        inputs: Numbers in a point.
+        hidden: Units of the hidden layer.
+        outputs: Classes.
+        seed: Of the weights.
+
     Source:
         He et al. (2015), "Delving deep into rectifiers", equation 10.
     """
@@ -121,7 +127,13 @@ def forward(network: Network, points: Array) -> Trace:
 
 
 def loss(network: Network, points: Array, targets: Array) -> float:
-    """Return the mean cross-entropy of the network on a batch, in nats."""
+    """Return the mean cross-entropy of the network on a batch, in nats.
+
+    Args:
+        network: The network.
+        points: (batch, inputs).
+        targets: (batch, outputs), one-hot.
+    """
     return cross_entropy_from_logits(targets, forward(network, points).logits)
 
 

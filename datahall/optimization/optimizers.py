@@ -41,7 +41,10 @@ class Optimizer(Protocol):
     """What `descend` needs of an optimizer."""
 
     def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the next parameters."""
+        """Return the next parameters.
+
+        Input and output shape: any, all the same.
+        """
         ...
 
 
@@ -79,7 +82,10 @@ class SGD:
     _steps: int = field(default=0, init=False, repr=False)
 
     def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the next parameters."""
+        """Return the next parameters.
+
+        Shapes as in `Optimizer.step`.
+        """
         rate = _rate(self.learning_rate, self._steps)
         self._steps += 1
         after, self._velocity = momentum_step(
@@ -146,7 +152,10 @@ class RMSProp:
     _steps: int = field(default=0, init=False, repr=False)
 
     def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the next parameters."""
+        """Return the next parameters.
+
+        Shapes as in `Optimizer.step`.
+        """
         self._mean_square = self.decay * self._mean_square + (1 - self.decay) * gradient**2
         if self.epsilon_place == "keras":
             divisor = np.sqrt(self._mean_square + self.epsilon)
@@ -196,7 +205,10 @@ class Adam:
     _steps: int = field(default=0, init=False, repr=False)
 
     def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the next parameters."""
+        """Return the next parameters.
+
+        Shapes as in `Optimizer.step`.
+        """
         rate = _rate(self.learning_rate, self._steps)
         self._steps += 1
         epsilon = self.epsilon
@@ -299,7 +311,10 @@ class AdamW(Adam):
     weight_decay: float = 0.004
 
     def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the next parameters."""
+        """Return the next parameters.
+
+        Shapes as in `Optimizer.step`.
+        """
         rate = _rate(self.learning_rate, self._steps)
         return super().step(parameters - rate * self.weight_decay * parameters, gradient)
 

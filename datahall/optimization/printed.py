@@ -40,7 +40,10 @@ class AdamOfA2:
     _steps: int = field(default=0, init=False, repr=False)
 
     def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the next parameters."""
+        """Return the next parameters.
+
+        Shapes as in `Optimizer.step`.
+        """
         self._steps += 1
         self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * gradient
         return (
@@ -65,7 +68,10 @@ class AdamOfA3:
     _steps: int = field(default=0, init=False, repr=False)
 
     def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the next parameters; not a number where every gradient so far was zero."""
+        """Return the next parameters; not a number where every gradient so far was zero.
+
+        Shapes as in `Optimizer.step`.
+        """
         self._steps += 1
         self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * gradient
         self._mean_square = self.beta_2 * self._mean_square + (1 - self.beta_2) * gradient**2
@@ -91,6 +97,11 @@ def squared_error_gradient_of_a5(columns: Array, targets: Array, weights: Array)
     """Claim C12: (1/n) Σ (y - ŷ) x, printed for use in θ ← θ - α ∇.
 
     Target minus prediction is the way *down*; with the minus of the update the step goes up.
+
+    Args:
+        columns: (rows, features).
+        targets: (rows,).
+        weights: (features,); so is the result.
     """
     return columns.T @ (targets - columns @ weights) / len(targets)
 

@@ -54,6 +54,8 @@ class Scaler:
     def fit(cls, columns: Array) -> Scaler:
         """Return the scaler of some rows.
 
+        Input shape: (rows, features).
+
         Raises:
             ParameterError: A feature never changes.
         """
@@ -67,12 +69,17 @@ class Scaler:
         return cls(columns.mean(axis=0), deviation)
 
     def apply(self, columns: Array) -> Array:
-        """Return the columns with mean 0 and standard deviation 1 (on the rows of `fit`)."""
+        """Return the columns with mean 0 and standard deviation 1 (on the rows of `fit`).
+
+        Input and output shape: (rows, features).
+        """
         return (columns - self.mean) / self.deviation
 
 
 def with_intercept(columns: Array) -> Array:
     """Return the columns with a column of ones in front: (rows, features + 1).
+
+    Input shape: (rows, features).
 
     Example:
         >>> with_intercept(np.array([[5.0]]))
@@ -84,6 +91,11 @@ def with_intercept(columns: Array) -> Array:
 def gradient(columns: Array, targets: Array, weights: Array) -> Array:
     """Return the gradient of the mean squared error: (2/n) Xᵀ (Xw - y).
 
+    Args:
+        columns: (rows, features).
+        targets: (rows,).
+        weights: (features,); so is the result.
+
     Example:
         >>> gradient(np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), np.array([2.0]))
         array([5.])
@@ -93,6 +105,8 @@ def gradient(columns: Array, targets: Array, weights: Array) -> Array:
 
 def normal_equation(columns: Array, targets: Array) -> Array:
     """Return the weights with the least squared error: the solution of XᵀX w = Xᵀy.
+
+    Input shape: columns (rows, features), targets (rows,). Output shape: (features,).
 
     Raises:
         numpy.linalg.LinAlgError: Two features say the same; leave one out.
@@ -107,6 +121,8 @@ def normal_equation(columns: Array, targets: Array) -> Array:
 
 def r_squared(targets: Array, predictions: Array) -> float:
     """Return the share of the variance that the predictions explain; 1 is perfect, 0 is the mean.
+
+    Input shape: both (rows,).
 
     Example:
         >>> r_squared(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
@@ -123,6 +139,8 @@ def hessian(columns: Array) -> Array:
 def condition_number(curvature: Array) -> float:
     """Return the largest eigenvalue of a Hessian over its smallest: how stretched the bowl is.
 
+    Input shape: (features, features), symmetric.
+
     Example:
         >>> condition_number(np.diag([1.0, 100.0]))
         100.0
@@ -135,6 +153,8 @@ def best_rate(curvature: Array) -> float:
     """Return the fixed rate with the fewest steps: 2 / (smallest + largest eigenvalue).
 
     Above 2 / largest, gradient descent diverges.
+
+    Input shape: (features, features), symmetric.
 
     Example:
         >>> best_rate(np.diag([1.0, 3.0]))

@@ -18,6 +18,8 @@ __all__ = ["dropout", "l1_gradient", "l1_penalty", "l2_gradient", "l2_penalty"]
 def l1_penalty(weights: ArrayLike, strength: float) -> float:
     """Return strength · Σ |weight|, as `keras.regularizers.L1` does.
 
+    Input shape: any.
+
     Example:
         >>> l1_penalty([3.0, -4.0], 0.1)
         0.7000000000000001
@@ -27,6 +29,8 @@ def l1_penalty(weights: ArrayLike, strength: float) -> float:
 
 def l1_gradient(weights: ArrayLike, strength: float) -> Array:
     """Return the gradient of `l1_penalty`: the strength, with the weight's sign.
+
+    Input and output shape: any, the same; float64.
 
     Example:
         >>> l1_gradient([3.0, 0.0, -0.01], 0.1)
@@ -39,6 +43,8 @@ def l1_gradient(weights: ArrayLike, strength: float) -> Array:
 def l2_penalty(weights: ArrayLike, strength: float) -> float:
     """Return strength · Σ weight², as `keras.regularizers.L2` does; some texts halve it.
 
+    Input shape: any.
+
     Example:
         >>> l2_penalty([3.0, -4.0], 0.1)
         2.5
@@ -48,6 +54,8 @@ def l2_penalty(weights: ArrayLike, strength: float) -> float:
 
 def l2_gradient(weights: ArrayLike, strength: float) -> Array:
     """Return the gradient of `l2_penalty`: 2 · strength · weight, fading with the weight.
+
+    Input and output shape: any, the same; float64.
 
     Example:
         >>> l2_gradient([3.0, -4.0], 0.1)

@@ -17,6 +17,11 @@ __all__ = ["cosine", "exponential", "piecewise"]
 def exponential(start: float, *, every: int, factor: float) -> Schedule:
     """Return start · factor^(step / every), falling a little at each step.
 
+    Args:
+        start: The rate at step 0.
+        every: Steps in which it falls by the factor.
+        factor: Between 0 and 1.
+
     Example:
         >>> schedule = exponential(0.1, every=100, factor=0.5)
         >>> [schedule(step) for step in (0, 100, 200)]

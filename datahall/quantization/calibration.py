@@ -21,6 +21,8 @@ SMOOTH = 1e-4  # the share that codes give to a bin where they have nothing
 def min_max(values: Array) -> Range:
     """Return the least and the largest value.
 
+    Input shape: any.
+
     Example:
         >>> min_max(np.array([3.0, -1.0, 2.0]))
         (-1.0, 3.0)
@@ -32,7 +34,7 @@ def percentile(values: Array, *, kept: float = 99) -> Range:
     """Return the range that keeps so many percent, cutting the same share at both ends.
 
     Args:
-        values: The sample.
+        values: The sample, of any shape.
         kept: Percent, above 0 up to 100.
 
     Raises:
@@ -56,6 +58,11 @@ def _cuts(values: Array, tried: int) -> list[Range]:
 def mean_square_error(values: Array, cut: Range, *, bits: int = 8) -> float:
     """Return the mean square error of the values on a grid over that range.
 
+    Args:
+        values: Of any shape.
+        cut: The least and the largest number of the grid.
+        bits: Of a code.
+
     Example:
         >>> mean_square_error(np.array([0.0, 255.0]), (0.0, 255.0))
         0.0
@@ -69,7 +76,7 @@ def least_error(values: Array, *, bits: int = 8, tried: int = 100) -> Range:
     """Return the cut of the range with the least mean square error.
 
     Args:
-        values: The sample.
+        values: The sample, of any shape.
         bits: Of a code.
         tried: Cuts, from the whole range down to one of so many parts.
 
@@ -89,7 +96,7 @@ def entropy(values: Array, *, bits: int = 8, tried: int = 100) -> Range:
     and after ReLU they would outweigh all others.
 
     Args:
-        values: The sample.
+        values: The sample, of any shape.
         bits: Of a code.
         tried: Cuts, from the whole range down to one of so many parts.
 

@@ -149,6 +149,11 @@ def quantize(
 def dequantize(codes: Array, scale: float | Array, zero_point: int = 0) -> Array:
     """Return the real numbers that codes stand for.
 
+    Args:
+        codes: (…, channels).
+        scale: The step, one number, or one for each channel: (channels,).
+        zero_point: The code of zero.
+
     Example:
         >>> dequantize(np.array([-43, 127], np.int8), 3 / 255, -43).round(2).tolist()
         [0.0, 2.0]
@@ -178,6 +183,8 @@ def quantize_channels(weights: Array, *, bits: int = 8) -> tuple[Array, Array]:
 
 def error(values: Array, back: Array) -> float:
     """Return the root mean square of what went and did not come back, in the unit of the values.
+
+    Input shape: any, both the same.
 
     Example:
         >>> error(np.array([3.0, 4.0]), np.array([0.0, 0.0])) == 12.5**0.5
@@ -211,6 +218,8 @@ def pack_int4(codes: Array) -> NDArray[np.uint8]:
 
 def unpack_int4(packed: NDArray[np.uint8], count: int) -> NDArray[np.int8]:
     """Return the first `count` codes of bytes that `pack_int4` made, flat.
+
+    Input shape: (bytes,). Output shape: (count,).
 
     Raises:
         ShapeError: The bytes hold fewer codes.

@@ -59,10 +59,10 @@ def single(sums: Array, real: float | Array) -> Array:
 
     Args:
         sums: (…, filters), int32.
-        real: One factor, or one for each filter.
+        real: One factor, or one for each filter, (filters,).
 
     Returns:
-        int64, not saturated.
+        (…, filters), int64, not saturated.
 
     Example:
         >>> single(np.array([7984]), 1583594044 / 2**40).tolist()
@@ -79,10 +79,10 @@ def double(sums: Array, real: float | Array) -> Array:
 
     Args:
         sums: (…, filters), int32.
-        real: One factor, or one for each filter.
+        real: One factor, or one for each filter, (filters,).
 
     Returns:
-        int64, not saturated.
+        (…, filters), int64, not saturated.
 
     Example:
         >>> double(np.array([7984]), 1583594044 / 2**40).tolist()
@@ -103,10 +103,10 @@ def double_up(sums: Array, real: float | Array) -> Array:
 
     Args:
         sums: (…, filters), int32.
-        real: One factor, or one for each filter.
+        real: One factor, or one for each filter, (filters,).
 
     Returns:
-        int64, not saturated.
+        (…, filters), int64, not saturated.
 
     Example:
         >>> double_up(np.array([3, -3]), 0.5).tolist(), double(np.array([3, -3]), 0.5).tolist()
@@ -129,10 +129,10 @@ def floating(sums: Array, real: float | Array) -> Array:
 
     Args:
         sums: (…, filters), int32.
-        real: One factor, or one for each filter; taken as float32.
+        real: One factor, or one for each filter, (filters,); taken as float32.
 
     Returns:
-        int64, not saturated.
+        (…, filters), int64, not saturated.
 
     Example:
         >>> floating(np.array([5, 7]), 0.5).tolist()
@@ -204,6 +204,11 @@ class Layer:
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Return the padding before and after an axis so that ⌈size / stride⌉ places fit.
 
+    Args:
+        size: Input length along the axis, in elements.
+        kernel: Kernel length along the axis, in elements.
+        stride: Step between two places, in elements.
+
     Example:
         >>> same_padding(28, 5, 2)
         (1, 2)
@@ -271,6 +276,11 @@ def apply(layer: Layer, codes: Array, rule: str) -> Array:
 def rescale(layer: Layer, accumulated: Array, rule: str) -> Array:
     """Return the output codes of what a layer accumulated: rescaled, shifted, saturated, narrowed.
 
+    Args:
+        layer: Whose scales and zero points count.
+        accumulated: (…, filters), int32.
+        rule: The name of one in `RULES`.
+
     Raises:
         ParameterError: There is no such rule.
     """
@@ -287,7 +297,7 @@ def run(layers: Sequence[Layer], codes: Array, rules: Sequence[str]) -> list[Arr
 
     Args:
         layers: In order.
-        codes: int8, the input of the first.
+        codes: (batch, …), int8, the input of the first.
         rules: A rule for each layer.
 
     Raises:

@@ -162,13 +162,24 @@ class Runner:
         return np.asarray(self._interpreter.get_tensor(self._output["index"]))
 
     def codes(self, images: Array) -> Array:
-        """Return images as the file takes them: quantized if it takes codes, else as they are."""
+        """Return images as the file takes them: quantized if it takes codes, else as they are.
+
+        Input and output shape: (batch, height, width, channels).
+        """
         if self._input["dtype"] is np.float32:
             return images
         return quantize(images, self.scale, self.zero_point)
 
     def classes(self, images: Array, *, batch: int = 250) -> Array:
-        """Return the class of each float image, by the largest output."""
+        """Return the class of each float image, by the largest output.
+
+        Args:
+            images: (images, height, width, channels), float32.
+            batch: Images in one run.
+
+        Returns:
+            (images,).
+        """
         parts = [images[start : start + batch] for start in range(0, len(images), batch)]
         return np.concatenate([self.run(self.codes(part)).argmax(axis=-1) for part in parts])
 

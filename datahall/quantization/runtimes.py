@@ -89,7 +89,7 @@ def onnx_files(model: keras.Model, calibration: Array, folder: Path) -> dict[str
 
     Args:
         model: Takes float32 images.
-        calibration: Images to measure ranges on.
+        calibration: (images, height, width, channels), to measure ranges on.
         folder: Where the files go.
 
     Raises:
@@ -231,7 +231,7 @@ def latencies_s(
 
     Args:
         ways: What to time.
-        images: One batch, float32.
+        images: One batch, (batch, height, width, channels), float32.
         rounds: How often to go over the ways.
         at_most_s: Seconds of runs for a way in a round; at least 3 runs are timed.
     """
@@ -258,8 +258,8 @@ def measure(
 
     Args:
         ways: What to measure.
-        images: Test images, float32; all are counted, the first 256 are timed.
-        labels: Their digits.
+        images: (images, height, width, channels), float32; all are counted, the first 256 timed.
+        labels: Their digits, (images,).
         rounds: Rounds of timing.
         at_most_s: Seconds of runs for a way in a round.
 

@@ -158,6 +158,8 @@ def tree(peers: Peers, array: NDArray[Any]) -> None:
     """Replace an array by the sum over all ranks: up a binomial tree to rank 0, and down again.
 
     2 ⌈log₂ ranks⌉ steps, each with the whole array. Arguments and errors are those of `ring`.
+
+    Input shape: any, contiguous, the same on every rank; changed in place.
     """
     flat = _flat(array)
     rounds = list(tree_rounds(peers.rank, peers.ranks))

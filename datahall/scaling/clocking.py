@@ -56,7 +56,15 @@ def clock(
     repeat: int,
     link_bytes_per_s: float | None = None,
 ) -> dict[int, list[float]]:
-    """Return the seconds of each run on this rank, by the bytes of the array."""
+    """Return the seconds of each run on this rank, by the bytes of the array.
+
+    Args:
+        peers: The group.
+        name: Of the algorithm.
+        sizes: Bytes of the arrays.
+        repeat: Runs of each.
+        link_bytes_per_s: Bandwidth of each link, in B/s; None for what the machine has.
+    """
     if link_bytes_per_s is not None:
         peers.pace(link_bytes_per_s)
     reduce = bare_stream if name == BARE else allreduce.algorithm(name)
@@ -76,6 +84,8 @@ def bare_stream(peers: Peers, array: NDArray[Any]) -> None:
 
     A blocking `sendall` in a thread and a blocking `recv_into` beside it: no headers, no sums, none
     of the code of `Peers`. Two ranks send S bytes each in a ring, so this is its limit.
+
+    Input shape: any, contiguous, the same on both ranks.
     """
     line: socket.socket = peers.line(1 - peers.rank)
     out = array.view(np.uint8).data

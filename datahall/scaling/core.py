@@ -68,6 +68,11 @@ def ring_s(size_bytes: float, ranks: int, link: Link) -> float:
 def tree_s(size_bytes: float, ranks: int, link: Link) -> float:
     """Return the seconds of a tree all-reduce: 2 ⌈log₂ n⌉ messages of S, one after the other.
 
+    Args:
+        size_bytes: Of the array, on each rank.
+        ranks: How many take part.
+        link: Of each pair.
+
     Example:
         >>> round(tree_s(8e6, 4, Link(1e-3, 1e9)), 6)  # 4 messages of 8 MB
         0.036
@@ -80,6 +85,11 @@ def pipelined_tree_s(size_bytes: float, ranks: int, link: Link) -> float:
     """Return the seconds of a tree that is pipelined: 2 ⌈log₂ n⌉ latencies, and 2 S of bytes.
 
     What libraries run: pieces follow each other, so that all levels are busy at once.
+
+    Args:
+        size_bytes: Of the array, on each rank.
+        ranks: How many take part.
+        link: Of each pair.
 
     Source:
         Sanders, Speck and Träff (2009), "Two-tree algorithms for full bandwidth broadcast,

@@ -139,7 +139,14 @@ def measured(
 
     Each stage in turn makes its arrays, runs its passes in the order of 1F1B (a forward pass makes
     layer outputs, a backward pass frees them), and reads the most that Python had allocated.
-    Arguments are those of `device_bytes`.
+
+    Args:
+        layers: As in `device_bytes`, like all others.
+        stages: Parts of the pipeline.
+        data: Replicas.
+        zero: Stage of ZeRO.
+        outputs: Bytes of layer outputs that a layer keeps for one microbatch.
+        microbatches: Pieces of the batch.
     """
     per_stage = _per_stage(layers, stages)
     most = 0

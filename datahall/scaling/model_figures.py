@@ -46,7 +46,15 @@ TIMES = {"ring": core.ring_s, "tree": core.pipelined_tree_s}
 def step_of(
     network: Workload, devices: int, link: core.Link, algorithm: str, *, hidden: float = 0.0
 ) -> float:
-    """Return the modelled seconds of a step on so many devices, one a network card."""
+    """Return the modelled seconds of a step on so many devices, one a network card.
+
+    Args:
+        network: What is trained.
+        devices: How many.
+        link: Between two of them.
+        algorithm: A key of `TIMES`.
+        hidden: Share of the all-reduce that the backward pass hides, 0 to 1.
+    """
     reduce_s = TIMES[algorithm](BYTES_PER_FLOAT32 * network.parameters, devices, link)
     return core.step_s(network.batch / network.rate, reduce_s, hidden=hidden)
 

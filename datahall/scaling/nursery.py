@@ -37,7 +37,12 @@ class Nursery:
         )
 
     def start(self, words: list[str], variables: Mapping[str, str], log: Path) -> ForkedWorker:
-        """Fork a worker: its command-line arguments, its environment, the file it writes to.
+        """Fork a worker.
+
+        Args:
+            words: Its command line.
+            variables: Its environment.
+            log: The file it writes to.
 
         Raises:
             CourseError: The process to fork from has gone.

@@ -89,7 +89,13 @@ def digits(count: int, *, test: bool = False) -> tuple[Array, Array]:
 
 
 def train_on_digits(peers: Peers, plan: Plan, count: int) -> Course:
-    """Train on the first images of MNIST, which each rank reads for itself."""
+    """Train on the first images of MNIST, which each rank reads for itself.
+
+    Args:
+        peers: The group.
+        plan: What is trained, and how.
+        count: Images.
+    """
     return train(peers, plan, *digits(count))
 
 
@@ -114,7 +120,14 @@ def gradient(weights: Array, like: network.Network, images: Array, labels: Array
 
 
 def accuracy(weights: Array, like: network.Network, images: Array, labels: Array) -> float:
-    """Return the share of images that are read correctly."""
+    """Return the share of images that are read correctly.
+
+    Args:
+        weights: (numbers,), the network flattened.
+        like: A network of the same layers.
+        images: (images, pixels).
+        labels: (images,).
+    """
     logits = network.forward(network.unflatten(weights, like), images).logits
     return float(np.mean(logits.argmax(1) == labels))
 

@@ -165,7 +165,12 @@ class Peers:
         self._byte_s = 1 / bytes_per_s
 
     def send(self, to: int, array: NDArray[Any]) -> None:
-        """Send an array's bytes to a rank."""
+        """Send an array's bytes to a rank.
+
+        Args:
+            to: The rank.
+            array: Of any shape; contiguous.
+        """
         self._pump([_Sending(self, to, array)])
 
     def receive(self, source: int, into: NDArray[Any], *, add: bool = False) -> None:
@@ -173,7 +178,7 @@ class Peers:
 
         Args:
             source: The rank that sends.
-            into: Where the values go; contiguous.
+            into: Where the values go, of any shape; contiguous.
             add: Add them to what stands there instead of replacing it.
 
         Raises:
@@ -186,7 +191,15 @@ class Peers:
     ) -> None:
         """Send to one rank while receiving from another (or the same one).
 
-        `add` and the errors are those of `receive`.
+        Args:
+            to: The rank that is sent to.
+            array: What is sent, of any shape; contiguous.
+            source: The rank that sends.
+            into: Where the values go, of any shape; contiguous.
+            add: Add them to what stands there instead of replacing it.
+
+        Raises:
+            PeerError: As in `receive`.
         """
         self._pump([_Sending(self, to, array), _Receiving(self, source, into, add=add)])
 

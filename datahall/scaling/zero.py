@@ -31,17 +31,29 @@ EXAMPLES = 6
 
 
 def own(rank: int, ranks: int, numbers: int) -> slice:
-    """Return the piece that a rank owns: the one that a reduce-scatter completes there."""
+    """Return the piece that a rank owns: the one that a reduce-scatter completes there.
+
+    Args:
+        rank: Whose piece.
+        ranks: How many share the array.
+        numbers: Its length.
+    """
     return allreduce.chunks(numbers, ranks)[(rank + 1) % ranks]
 
 
 def reduce_scatter(peers: Peers, array: Array) -> None:
-    """Sum an array over all ranks; only the own piece is whole afterwards, the rest is spoilt."""
+    """Sum an array over all ranks; only the own piece is whole afterwards, the rest is spoilt.
+
+    Input shape: (numbers,), contiguous, the same on every rank; changed in place.
+    """
     _half(peers, array, "reduce")
 
 
 def all_gather(peers: Peers, array: Array) -> None:
-    """Fill an array with the pieces that the ranks own."""
+    """Fill an array with the pieces that the ranks own.
+
+    Input shape: (numbers,), contiguous, the same on every rank; changed in place.
+    """
     _half(peers, array, "gather")
 
 

@@ -79,6 +79,11 @@ def cropped(images: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:
 def logits(layers: Sequence[Layer], weights: Sequence[Any], images: Any) -> Any:
     """Compute a network in the type of its weights.
 
+    Args:
+        layers: What stands in it.
+        weights: Those of the layers, in order.
+        images: The batch.
+
     Input shape: (batch, side, side), uint8, 0 … 255.
 
     Output shape: (batch, classes), float32.
@@ -140,7 +145,10 @@ class Trained:
         return np.concatenate([classes(tf.constant(part)).numpy() for part in parts])
 
     def accuracy(self, images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> float:
-        """Return the share of images whose class is found."""
+        """Return the share of images whose class is found.
+
+        Input shape: images (images, side, side), labels (images,).
+        """
         return float(np.mean(self.predict(images) == labels))
 
     def to_keras(self) -> keras.Sequential:

@@ -115,7 +115,7 @@ def roc(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> Figure:
     """Draw ROC curves on a logarithmic axis of false alarms, where good classifiers differ.
 
     Args:
-        curves: By name: false positive rate and true positive rate.
+        curves: By name: false positive rate and true positive rate, both (thresholds,).
     """
     fig, axis = plotting.figure(6.4, 2.8)
     words = []

@@ -143,6 +143,12 @@ class Line:
 def line(few: int, short: race.Lap, many: int, long: race.Lap) -> Line:
     """Draw the line through two trainings of `few` and of `many` steps.
 
+    Args:
+        few: Steps of the shorter training.
+        short: How long it took.
+        many: Steps of the longer one.
+        long: How long that took.
+
     Raises:
         ParameterError: The second training is not the longer one.
     """

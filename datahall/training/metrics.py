@@ -59,6 +59,8 @@ def confusion_matrix(
 def accuracy(confusion: ArrayLike) -> float:
     """Return the share of examples that are classified rightly.
 
+    Input shape: (classes, classes), true class by predicted class.
+
     Example:
         >>> accuracy([[1, 1], [0, 2]])
         0.75

@@ -227,6 +227,11 @@ def one_cycle(recipe: Recipe) -> NDArray[np.float32]:
 def order(examples: int, recipe: Recipe, *, seed: int) -> NDArray[np.int32]:
     """Return which images each step takes: epochs one after the other, each shuffled anew.
 
+    Args:
+        examples: Images to choose from.
+        recipe: Its steps and batch count.
+        seed: Of the order.
+
     Returns:
         (steps, batch), int32. Within one epoch no image comes twice.
 

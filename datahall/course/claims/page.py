@@ -178,7 +178,13 @@ def picture(claim: Claim, record: Record) -> str:
 
 
 def write(claims: Sequence[Claim], kept: Records, root: Path | None = None) -> list[Path]:
-    """Write the page and its pictures; return the files that changed."""
+    """Write the page and its pictures; return the files that changed.
+
+    Args:
+        claims: In the order of the page.
+        kept: The record of each claim that has one.
+        root: The checkout; found if left out.
+    """
     from datahall import state
 
     docs = (root or catalogue.repository_root()) / "docs"

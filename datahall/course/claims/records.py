@@ -184,7 +184,13 @@ def _key(claim: Claim, value: Value) -> str:
 
 
 def write(claim: Claim, record: Record, where: Path | None = None) -> Path:
-    """Keep a record."""
+    """Keep a record.
+
+    Args:
+        claim: What it is a record of.
+        record: What is kept.
+        where: The folder of records; the package's own if left out.
+    """
     return state.write_atomically(
         path(claim, where), json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     )

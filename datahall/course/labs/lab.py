@@ -60,6 +60,12 @@ def prepare(desk: Desk, notebook: str | None, *, fresh: bool, reset: str | None)
 
     A module or lecture opens the lecture, whose link leads to the lab; a lab's stem opens the lab,
     as `fresh` and `reset` do.
+
+    Args:
+        desk: The learner's folder.
+        notebook: What was asked for, as `Catalogue.find` takes it; None for nothing.
+        fresh: Whether a new copy is wanted.
+        reset: The exercise that is put back, `01.2`, or None.
     """
     if reset is not None:
         lab = _lab_of_exercise(desk, reset, notebook)
@@ -83,6 +89,12 @@ def command(desk: Desk, target: Path, *, browser: bool, port: int) -> list[str]:
     """Return the command line that starts JupyterLab on a file or folder.
 
     The server's root is the checkout, so a copy outside of it is opened by its lab's name.
+
+    Args:
+        desk: The learner's folder.
+        target: What JupyterLab shows first.
+        browser: Whether a browser is opened.
+        port: Of the server; 0 for any free one.
     """
     line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={desk.root}"]
     line += ["--ServerApp.contents_manager_class=datahall.course.labs.contents.CourseContents"]

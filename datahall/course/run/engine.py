@@ -16,7 +16,13 @@ class Engine:
 
     @classmethod
     def execute_notebook(cls, nb: Any, kernel_name: str, **options: Any) -> Any:
-        """Execute a prepared notebook; papermill's own options are taken."""
+        """Execute a prepared notebook; papermill's own options are taken.
+
+        Args:
+            nb: The notebook with its parameters.
+            kernel_name: The kernel.
+            options: Papermill's.
+        """
         from datahall.course.run.strict import StrictEngine
 
         return StrictEngine.execute_notebook(nb, kernel_name, **options)

@@ -50,7 +50,13 @@ def write(path: Path, text: str) -> None:
 
 
 def finish(seen: Execution, writer: Writer, started: datetime) -> NotebookRun:
-    """Judge an execution, write the executed notebook with the verdict, return what was found."""
+    """Judge an execution, write the executed notebook with the verdict, return what was found.
+
+    Args:
+        seen: What the execution saw.
+        writer: Writes the notebook.
+        started: When it began.
+    """
     status, failure = outcome.judge(seen)
     _mark(writer.prepared, seen, status, failure)
     try:

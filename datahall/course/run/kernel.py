@@ -126,7 +126,13 @@ class Client(NotebookClient):
     def process_message(
         self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
     ) -> NotebookNode | None:
-        """Take our own messages out, leave the others to nbclient."""
+        """Take our own messages out, leave the others to nbclient.
+
+        Args:
+            msg: What the kernel said.
+            cell: The cell it is about.
+            cell_index: Its position.
+        """
         if msg["msg_type"] == "datahall_error":
             self._hidden(cell_index, msg["content"])
             return None

@@ -26,7 +26,14 @@ class View:
         """A notebook starts."""
 
     def cell(self, name: str, cell_id: str, done: int, of: int) -> None:
-        """A notebook begins a cell; `done` of its cells are finished."""
+        """A notebook begins a cell; `done` of its cells are finished.
+
+        Args:
+            name: The notebook.
+            cell_id: The cell.
+            done: Cells that are finished.
+            of: All its code cells.
+        """
 
     def finished(self, run: NotebookRun) -> None:
         """A notebook is over, in whatever way."""

@@ -64,7 +64,13 @@ class Request:
 
 
 def send(channel: socket.socket, message: dict[str, Any], files: Sequence[int] = ()) -> None:
-    """Send one message, and file descriptors with it."""
+    """Send one message, and file descriptors with it.
+
+    Args:
+        channel: A Unix socket.
+        message: What JSON can hold.
+        files: Descriptors, which the receiver gets as its own.
+    """
     content = json.dumps(message).encode()
     head = _LENGTH.pack(len(content))
     if files:
@@ -110,7 +116,13 @@ def _exactly(channel: socket.socket, count: int) -> bytes:
 
 
 def connect(folder: Path, name: str, *, seconds: float = 10) -> socket.socket:
-    """Connect to a socket in a folder, however long the folder's path is."""
+    """Connect to a socket in a folder, however long the folder's path is.
+
+    Args:
+        folder: Where the socket is.
+        name: Its name.
+        seconds: How long an answer may take, then and later.
+    """
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         channel.settimeout(seconds)

@@ -50,6 +50,12 @@ def reached(
 ) -> Iterator[socket.socket]:
     """Give a connection to the zygote of a key, which is started if there is none.
 
+    Args:
+        folder: Where the zygotes' sockets are.
+        kind: What it has imported.
+        options: The interpreter's options.
+        environment: The environment of the kernel.
+
     Raises:
         Cold: There is none, or it does not answer; says why.
     """

@@ -237,7 +237,14 @@ def _check_threads() -> None:
 
 
 def main(kind: str, folder: str, name: str, report: str) -> None:
-    """Load, report, serve; return when this process is over, a kernel's included."""
+    """Load, report, serve; return when this process is over, a kernel's included.
+
+    Args:
+        kind: What to import.
+        folder: Where the socket goes.
+        name: Its name.
+        report: The descriptor that hears "ready", or why it refuses.
+    """
     if not sys.flags.safe_path:
         del sys.path[0]  # the folder that `-m` puts there
     mute = int(report)
