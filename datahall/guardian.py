@@ -67,11 +67,16 @@ def state(pid: int) -> str:
         return "Z"
 
 
-def make(kind: str) -> str:
-    """Make a temporary folder for a `run` or a `job`, with the mark by which `remove` knows it."""
+def make(kind: str, where: "str | None" = None) -> str:
+    """Make a temporary folder for a `run` or a `job`, with the mark by which `remove` knows it.
+
+    Args:
+        kind: A word of its name.
+        where: The folder it stands in; None: where temporary files stand.
+    """
     import tempfile
 
-    path = os.path.realpath(tempfile.mkdtemp(prefix=f"{PREFIX}{kind}-"))
+    path = os.path.realpath(tempfile.mkdtemp(prefix=f"{PREFIX}{kind}-", dir=where))
     with open(os.path.join(path, MARK), "w", encoding="utf-8") as file:
         file.write(f"{path}\n")
     return path

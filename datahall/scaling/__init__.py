@@ -7,5 +7,6 @@ that run one function each, and `starter`, which forks and ends them), `allreduc
 
 Of several machines: `cluster` (who is who), `launcher` with `worker` and `nursery` (processes that
 are watched, started again, and leave nothing: `datahall.guardian`), `machines` (one training on all
-of them), `fitting` (what Keras' own `fit` does there), `recovery` (what a loss costs).
+of them), `on_ray` with `ray_driver` (the same job by Ray Train, an extra), `fitting` (what Keras'
+own `fit` does there), `recovery` (what a loss costs).
 """

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from datahall.errors import ParameterError
 
@@ -126,6 +127,39 @@ class Cluster:
         """
         cluster = {role: list(all_of) for role, all_of in self.addresses.items()}
         return json.dumps({"cluster": cluster, "task": {"type": task.role, "index": task.index}})
+
+
+def devices_of(rank: int, ranks: int, gpus: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the GPUs that one of several processes of a machine may use: an equal part of them.
+
+    Args:
+        rank: Its number among the processes of this machine.
+        ranks: How many they are.
+        gpus: The machine's GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+
+    Returns:
+        What to put into `CUDA_VISIBLE_DEVICES`; None where there are fewer GPUs than processes.
+
+    Example:
+        >>> devices_of(1, 2, ["0", "1", "2", "3"])
+        ('2', '3')
+    """
+    each = len(gpus) // ranks
+    return tuple(gpus[rank * each : (rank + 1) * each]) or None
+
+
+def gpus_here(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return the GPUs of NVIDIA that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
+
+    Example:
+        >>> gpus_here({"CUDA_VISIBLE_DEVICES": "2,3"})
+        ['2', '3']
+    """
+    given = (os.environ if environment is None else environment).get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
+    found = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return sorted(found, key=int)
 
 
 def free_ports(count: int) -> list[int]:

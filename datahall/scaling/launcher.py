@@ -24,7 +24,7 @@ from typing import Any
 
 from datahall import guardian
 from datahall.errors import CourseError, ParameterError
-from datahall.scaling.cluster import Cluster, Task
+from datahall.scaling.cluster import Cluster, Task, devices_of, gpus_here
 from datahall.scaling.nursery import ForkedWorker, Nursery
 
 MARKER = "DATAHALL_JOB"  # the environment variable by which a job's processes are known
@@ -112,7 +112,7 @@ class Job:
 
     def __enter__(self) -> Job:
         name = secrets.token_hex(8)
-        self.folder, self._marker = Path(guardian.make("job")), f"{MARKER}={name}"
+        self.folder, self._marker = Path(self._make_folder()), f"{MARKER}={name}"
         ours = {MARKER: name, FOLDER: str(self.folder)}
         self._environment = {**os.environ, **self.variables, **ours}
         self._guardian = subprocess.Popen(  # noqa: S603 (our own program)
@@ -126,6 +126,9 @@ class Job:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def _make_folder(self) -> str:
+        return guardian.make("job")
 
     def start(self) -> None:
         """Start every process, after a loss once more: on new ports, in the same folder."""
@@ -150,6 +153,10 @@ class Job:
     def _start(self, task: Task) -> None:
         words = [self.target, json.dumps(self.arguments), str(self._file(task, "json"))]
         variables = {**self._environment, "TF_CONFIG": self.cluster.config(task)}
+        if task.role == "worker":  # TensorFlow takes every GPU that it sees
+            ours = [one for one in self.tasks if one.role == "worker"]
+            gpus = devices_of(ours.index(task), len(ours), gpus_here(self._environment))
+            variables |= {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
         log = self._file(task, "log")
         log.touch()
         if self._nursery is not None:

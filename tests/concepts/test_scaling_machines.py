@@ -31,6 +31,9 @@ from datahall.scaling.worker import scratch, tell
 def who(**given):
     return {"who": str(me()), "given": given}
 
+def sees():
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+
 def hang(child=False):
     tell("step 1")
     if child:
@@ -142,6 +145,15 @@ def test_every_process_knows_who_it_is_and_what_it_was_given(program):
     assert {str(t): v for t, v in came.items()} == {
         f"worker {n}": {"who": f"worker {n}", "given": {"x": 1}} for n in range(3)
     }
+
+
+@pytest.mark.processes
+def test_the_gpus_of_a_machine_are_shared_out_among_its_workers(program, monkeypatch):
+    """No GPU is needed: only what each worker may see is looked at."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert list(launcher.supervise(program + "sees").results.values()) == ["4,5", "6,7"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    assert list(launcher.supervise(program + "sees").results.values()) == ["4", "4"]
 
 
 @pytest.mark.processes
