@@ -113,7 +113,8 @@ class Job:
     def __enter__(self) -> Job:
         name = secrets.token_hex(8)
         self.folder, self._marker = Path(self._make_folder()), f"{MARKER}={name}"
-        ours = {MARKER: name, FOLDER: str(self.folder)}
+        ours = {MARKER: name, FOLDER: str(self.folder), "TMPDIR": str(self.folder / "tmp")}
+        (self.folder / "tmp").mkdir()  # TensorFlow keeps files there, which a killed worker leaves
         self._environment = {**os.environ, **self.variables, **ours}
         self._guardian = subprocess.Popen(  # noqa: S603 (our own program)
             [sys.executable, "-I", "-S", guardian.__file__, str(self.folder), self._marker],

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -157,7 +158,7 @@ def _fork(order: Mapping[str, Any]) -> int:
             os.dup2(source, number)
         os.environ.clear()
         os.environ.update(order["variables"])
-        sys.argv[1:] = order["words"]
+        sys.argv[1:], tempfile.tempdir = order["words"], None  # TMPDIR is read afresh
         from datahall.scaling import worker
 
         worker.main()

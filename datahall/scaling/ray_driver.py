@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ def work(order: Mapping[str, Any]) -> None:
         order: What `on_ray.RayJob.start` has written.
     """
     task, folder = me(), Path(order["folder"])
-    os.environ[launcher.FOLDER] = str(folder)
+    os.environ |= {launcher.FOLDER: str(folder), "TMPDIR": str(folder / "tmp")}
+    tempfile.tempdir = None  # TMPDIR is read afresh
     name = folder / f"worker-{task.index}"
     name.with_suffix(".json").unlink(missing_ok=True)  # of an attempt that was lost
     with (

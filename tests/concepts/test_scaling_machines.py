@@ -69,6 +69,7 @@ def program(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     yield "program_of_a_test:"
     assert left(tmp_path) == ([], [])
+    assert {path.name for path in tmp_path.iterdir()} <= {"program_of_a_test.py", "__pycache__"}
 
 
 def left(folder: Path) -> tuple[list[int], list[Path]]:
