@@ -237,7 +237,8 @@ class Job:
                 raise JobError(self._of(lost))
             done = {task for task, child in self.children.items() if child.poll() == 0}
             if chief in done or done >= set(self.tasks):
-                return {task: json.loads(self._file(task, "json").read_text()) for task in done}
+                ended = [task for task in self.tasks if task in done]  # in order of their ranks
+                return {task: json.loads(self._file(task, "json").read_text()) for task in ended}
             if time.monotonic() - self._begin > self.limit_s:
                 raise JobError(self._too_long())
             if after_look is not None:
