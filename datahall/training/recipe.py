@@ -58,9 +58,6 @@ ARTICLE: tuple[Layer, ...] = (
 )
 """The network of claim C03: 93,322 parameters."""
 
-TRAVELLING: tuple[Layer, ...] = (Conv(16, 5, 2), Conv(32, 3, 2), Dense(64), Dense(CLASSES))
-"""The network that travels through the course: 106,122 parameters."""
-
 QUICK: tuple[Layer, ...] = (Conv(16, 6, 2, "valid"), Pool(), Conv(32, 3), Dense(64), Dense(CLASSES))
 """The network of the fast recipe: 57,146 parameters on a cropped image."""
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,6 @@ from datahall.training.recipe import (
     QUICK,
     TO_98,
     TO_99,
-    TRAVELLING,
     Conv,
     Dense,
     Pool,
@@ -32,6 +32,7 @@ from datahall.training.recipe import (
 pytestmark = pytest.mark.processes
 
 EXACT = replace(TO_98, compute="float32", steps=12, halves=1)
+TRAVELLING = (Conv(16, 5, 2), Conv(32, 3, 2), Dense(64), Dense(10))
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +273,32 @@ def test_weight_decay_shrinks_kernels_and_leaves_biases():
     parts = fast.Trained(recipe, state.weights.numpy(), 0, 0).weights()
     for weight, part in zip(shapes, parts, strict=True):
         np.testing.assert_allclose(part, 0.95 if weight.fan_in else 1.0, rtol=1e-6)
+
+
+def test_the_clock_of_training_stands_while_a_network_is_judged(train, monkeypatch):
+    import keras
+
+    judge_s, evaluate = 1.0, keras.Model.evaluate
+
+    def slowly(*given, **options):
+        time.sleep(judge_s)
+        return evaluate(*given, **options)
+
+    monkeypatch.setattr(keras.Model, "evaluate", slowly)
+    few = (train.images[:128], train.labels[:128], train.images[:64], train.labels[:64])
+    begin = time.perf_counter()
+    laps = race._article({"epochs": 2, "spawned": time.time()}, None, 0, few)
+    assert len(laps) == 2
+    assert laps[0].train_s < laps[1].train_s < time.perf_counter() - begin - 2 * judge_s
+
+
+def test_a_race_has_the_threads_asked_for_and_no_settings_of_whoever_started_it(monkeypatch):
+    for name in ("TF_DETERMINISTIC_OPS", "TF_NUM_INTRAOP_THREADS", "PYTHONDONTWRITEBYTECODE"):
+        monkeypatch.setenv(name, "7")
+    assert race._environment(1)["TF_NUM_INTRAOP_THREADS"] == "1"
+    given = race._environment(None)
+    assert not {"TF_DETERMINISTIC_OPS", "TF_NUM_INTRAOP_THREADS"} & given.keys()
+    assert "PYTHONDONTWRITEBYTECODE" not in given
 
 
 def test_the_recipe_by_keras_fit_reports_a_lap_too():

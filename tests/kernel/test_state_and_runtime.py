@@ -9,6 +9,7 @@ import random
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,16 @@ def test_the_fingerprint_names_neither_user_nor_host(monkeypatch: pytest.MonkeyP
     assert set(found) == {
         *("cpu", "cpu_flags", "cores", "memory_bytes", "system", "python", "versions")
     }
+
+
+def test_a_timing_leaves_the_warm_up_out_and_ends_when_the_seconds_are_spent() -> None:
+    calls: list[float] = []
+    timing = runtime.measure(lambda: calls.append(0.0), repeat=4, warmup=2)
+    assert (len(calls), len(timing.runs)) == (6, 4)
+    assert timing.best_s == min(timing.runs) <= timing.median_s <= max(timing.runs)
+    spent = runtime.measure(lambda: time.sleep(0.05), repeat=100, warmup=0, at_most_s=0.12)
+    assert 1 <= len(spent.runs) <= 3
+    assert len(runtime.measure(lambda: time.sleep(0.01), warmup=1, at_most_s=0.0).runs) == 1
 
 
 def test_numbers_and_quantities_are_written_as_people_read_them() -> None:
