@@ -134,7 +134,13 @@ def tune(
 
 
 def cross_entropy(images: Any, labels: Any, logits: Any) -> Any:
-    """Return the mean cross entropy of logits; the images are not looked at."""
+    """Return the mean cross entropy of logits; the images are not looked at.
+
+    Args:
+        images: Not looked at: a loss may need them.
+        labels: (batch,), integers.
+        logits: (batch, classes).
+    """
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
