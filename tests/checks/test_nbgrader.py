@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.utils import determine_grade
 
-from datahall.checking import checks_of
+from datahall.checking import all_checks, checks_of
+from datahall.course import catalogue
 
 pytestmark = pytest.mark.processes
 
@@ -117,22 +118,19 @@ LABS = sorted((ROOT / "labs").glob("*_lab.ipynb"))
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_nbgrader_gives_the_committed_solution_of_a_lab_full_points(path):
-    stem = path.stem.removesuffix("_lab")
-    solved = nbformat.read(ROOT / "solutions" / f"{stem}_solution.ipynb", 4)
+    solved = nbformat.read(ROOT / "solutions" / f"{catalogue.solution_of(path.stem)}.ipynb", 4)
     outputs = {cell.id: cell.get("outputs", []) for cell in solved.cells}
-    points = {check.exercise: check.points for check in checks_of(stem.split("_")[1])}
+    points = {
+        check.exercise: check.points for check in checks_of(catalogue.load().module(path.stem).slug)
+    }
     checks = [cell for cell in nbformat.read(path, 4).cells if cell.id.startswith("check-")]
     for cell in checks:
         cell.outputs = outputs[cell.id]
         full = points[cell.id.removeprefix("check-").replace("-", ".")]
         assert determine_grade(cell) == (full, full), cell.id
-    assert {exercise for exercise, lab in labs_of(stem) if lab == path.stem} == {
+    assert {each.exercise for each in all_checks() if each.lab == path.stem} == {
         cell.id.removeprefix("check-").replace("-", ".") for cell in checks
     }
-
-
-def labs_of(stem):
-    return [(check.exercise, check.lab) for check in checks_of(stem.split("_")[1])]
 
 
 def test_the_course_has_labs_to_grade():

@@ -157,7 +157,7 @@ def test_every_python_of_this_machine_reads_the_same(root: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # it makes a whole environment
+@pytest.mark.timeout(3600)  # it makes a whole environment and measures in it
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_the_ledger_holds_under_every_supported_python(
     version: str, root: Path, tmp_path: Path

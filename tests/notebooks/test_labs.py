@@ -17,7 +17,7 @@ from datahall.course.notebooks.structure import problems
 from datahall.errors import CourseError
 
 ROOT = Path(__file__).resolve().parents[2]
-SOLUTIONS = sorted((ROOT / "solutions").glob("*_solution.ipynb"))
+SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 
 
 def cell(cells: list[NotebookNode], name: str) -> NotebookNode:
