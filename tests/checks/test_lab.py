@@ -159,6 +159,11 @@ def test_the_command_line_says_what_is_opened(tmp_path):
     line = lab.command(outside, outside.fresh(STEM), browser=True, port=0)
     assert f"--LabApp.default_url=/lab/tree/labs/{STEM}.ipynb" in line
     assert not {"--no-browser", "--ServerApp.port=0"} & set(line)
+    lecture = outside.open("99_places", "notebooks")  # where the checkout cannot be written
+    line = lab.command(outside, lecture, browser=True, port=0)
+    assert "--LabApp.default_url=/lab/tree/notebooks/99_places.ipynb" in line
+    with pytest.raises(InputError, match=r"mine\.ipynb is no copy of a notebook in"):
+        lab.command(outside, tmp_path / "elsewhere" / "mine.ipynb", browser=True, port=0)
 
 
 def test_a_module_opens_its_first_lecture(tmp_path):

@@ -71,6 +71,18 @@ class Desk:
         """Return the newest copy, None if there is none."""
         return next(reversed(self.copies(stem)), None)
 
+    def original(self, copy: Path) -> Path:
+        """Return the file of the checkout that a copy was made of.
+
+        Raises:
+            InputError: The checkout has no such file.
+        """
+        name = f"{re.sub(r'-[0-9]+$', '', copy.stem)}.ipynb"
+        found = (self.root / folder / name for folder in _COPIED)
+        if original := next((path for path in found if path.is_file()), None):
+            return original
+        raise InputError(f"{copy} is no copy of a notebook in {self.root}. Run `datahall list`.")
+
     def open(self, stem: str, folder: str = "labs") -> Path:
         """Return the learner's copy, made if there is none.
 

@@ -133,11 +133,8 @@ def surroundings(desk: Desk) -> dict[str, str]:
 def _url_path(desk: Desk, target: Path) -> str:
     if target.is_relative_to(desk.root):
         return target.relative_to(desk.root).as_posix()
-    found = catalogue.load().entry(target)
-    if found is None:
-        raise InputError(f"{target} is no copy of a notebook of the course.")
-    row, kind = found
-    return row.files()[kind]  # JupyterLab is told of the copy by `Desk.shown`
+    copied = desk.original(target)
+    return copied.relative_to(desk.root).as_posix()  # `Desk.shown` gives the copy for it
 
 
 def _lab_of_exercise(desk: Desk, exercise: str, notebook: str | None) -> str:
