@@ -141,7 +141,13 @@ def coordinator_of(inside: int) -> tuple[Any, list[Any]]:
 
 
 def serve(spec: Any, role: str, index: int) -> Any:
-    """Start the TensorFlow server of a worker or of a parameter server in this process."""
+    """Start the TensorFlow server of a worker or of a parameter server in this process.
+
+    Args:
+        spec: The addresses of the job, a `tf.train.ClusterSpec`.
+        role: `worker` or `ps`.
+        index: Its number among those of its role.
+    """
     import tensorflow as tf
 
     config = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=THREADS)

@@ -1,9 +1,9 @@
 """A parameter server by hand: one rank keeps the weights, the others pull, compute and push.
 
-Read `Store` (weights with a version), `may_go` (the rule: who has to wait for whom), then `Desk` (a
-server's decisions, without sockets) and `simulate` (what they lead to, with given speeds). Real
-processes are in `server_ranks`. Every push is recorded with the version that it was computed from,
-so that staleness is counted, not estimated.
+Read `Store` (weights with a version), `may_go` (the rule: who has to wait for whom), then
+`ServerState` (a server's decisions, without sockets) and `simulate` (what they lead to, with given
+speeds). Real processes are in `server_ranks`. Every push is recorded with the version that it was
+computed from, so that staleness is counted, not estimated.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def descend(weights: Array, gradient: Array, rate: float) -> Array:
     """Return the weights one step of gradient descent later.
 
     Args:
-        weights: As one vector.
-        gradient: Of the same shape.
+        weights: (parameters,).
+        gradient: (parameters,).
         rate: Learning rate.
 
     Example:
@@ -75,7 +75,7 @@ class Store:
     """What a parameter server keeps.
 
     Attributes:
-        weights: As one vector.
+        weights: (parameters,).
         rate: Learning rate.
         version: Updates so far.
         update: What a gradient does to the weights.
@@ -99,7 +99,7 @@ class Store:
         return self.weights.copy(), self.version
 
     def push(self, gradient: Array, pulled: int) -> int:
-        """Change the weights by a gradient; return its staleness."""
+        """Change the weights by a gradient of theirs, (parameters,); return its staleness."""
         found = self.version
         self.weights = self.update(self.weights, gradient, self.rate)
         self.version += 1
@@ -182,7 +182,7 @@ def most_staleness(workers: int, bound: int) -> int:
 
 
 @dataclass
-class Desk:
+class ServerState:
     """A server's decisions: who waits, whose gradient is used, who gets weights.
 
     Attributes:
@@ -218,7 +218,7 @@ class Desk:
 
         Args:
             rank: Who computed it, from the weights of its last pull.
-            gradient: As one vector.
+            gradient: (parameters,).
             now_s: Seconds, by any clock.
         """
         self.clocks[rank] += 1
@@ -293,14 +293,16 @@ def simulate(compute_s: Sequence[float], updates: int, rule: Rule, *, bound: int
             "expected. Give each worker the seconds of its step."
         )
     ranks = range(1, len(compute_s) + 1)
-    desk = Desk(Store(np.zeros(1), 0.0), updates, rule, bound, dict.fromkeys(ranks, 0), set(ranks))
+    state = ServerState(
+        Store(np.zeros(1), 0.0), updates, rule, bound, dict.fromkeys(ranks, 0), set(ranks)
+    )
     due: list[tuple[float, int]] = []
     now_s = 0.0
-    while not desk.done:
-        for rank in desk.going():
-            desk.give(rank, now_s)
+    while not state.done:
+        for rank in state.going():
+            state.give(rank, now_s)
             heapq.heappush(due, (now_s + compute_s[rank - 1], rank))
         now_s, rank = heapq.heappop(due)
-        desk.take(rank, np.zeros(1), now_s)
-        desk.going()  # a round may be complete with it
-    return desk.served()
+        state.take(rank, np.zeros(1), now_s)
+        state.going()  # a round may be complete with it
+    return state.served()

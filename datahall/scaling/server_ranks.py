@@ -21,7 +21,7 @@ from datahall.scaling import parallel
 from datahall.scaling.group import Group, GroupError, Outcome
 from datahall.scaling.parallel import Plan
 from datahall.scaling.peers import GoneError, PeerError, Peers
-from datahall.scaling.server import Desk, Rule, Served, Store, Update, descend
+from datahall.scaling.server import Rule, Served, ServerState, Store, Update, descend
 
 SERVER = 0  # its rank
 HELLO = STOP = -1  # in place of a version: nothing computed yet; nothing more to compute
@@ -87,24 +87,20 @@ def serve(peers: Peers, given: Work) -> Served:
     """
     first = Store(_first(given.plan), given.plan.rate, update=given.update)
     workers = [rank for rank in range(peers.ranks) if rank != SERVER]
-    desk = Desk(first, given.plan.steps, given.rule, given.bound, dict.fromkeys(workers, 0))
+    state = ServerState(first, given.plan.steps, given.rule, given.bound, dict.fromkeys(workers, 0))
     told = 0
-    while desk.clocks:
-        for rank in _ready(peers, desk):
-            with _forgetting(desk, rank):
-                _hear(peers, desk, rank)
-            for other in desk.going():
-                with _forgetting(desk, other):
-                    _answer(peers, desk, other)
-        if desk.store.version >= told + TELL_EVERY:
-            told = desk.store.version
+    while state.clocks:
+        for rank in _ready(peers, state):
+            _turn(peers, state, rank)
+        if state.store.version >= told + TELL_EVERY:
+            told = state.store.version
             peers.tell(told)
-    if not desk.done:
+    if not state.done:
         raise GoneError(
-            f"all workers have gone after {desk.store.version} of {desk.updates} updates: ranks "
-            f"{desk.lost}. At least one was expected to stay. See what ended them."
+            f"all workers have gone after {state.store.version} of {state.updates} updates: ranks "
+            f"{state.lost}. At least one was expected to stay. See what ended them."
         )
-    return desk.served()
+    return state.served()
 
 
 def _first(plan: Plan) -> Array:
@@ -112,9 +108,9 @@ def _first(plan: Plan) -> Array:
     return weights
 
 
-def _ready(peers: Peers, desk: Desk) -> list[int]:
+def _ready(peers: Peers, state: ServerState) -> list[int]:
     """Wait until workers say something, or have gone; return who."""
-    lines = {peers.line(rank): rank for rank in desk.clocks}
+    lines = {peers.line(rank): rank for rank in state.clocks}
     ready = select.select(list(lines), [], [], peers.limit_s)[0]
     if not ready:
         raise PeerError(
@@ -124,37 +120,46 @@ def _ready(peers: Peers, desk: Desk) -> list[int]:
     return [lines[line] for line in ready]
 
 
-def _hear(peers: Peers, desk: Desk, rank: int) -> None:
+def _turn(peers: Peers, state: ServerState, rank: int) -> None:
+    """Take what a worker says, then answer all who may go."""
+    with _forgetting(state, rank):
+        _hear(peers, state, rank)
+    for other in state.going():
+        with _forgetting(state, other):
+            _answer(peers, state, other)
+
+
+def _hear(peers: Peers, state: ServerState, rank: int) -> None:
     """Take what a worker says: that it is here, or a gradient."""
     pulled = np.empty(1, np.int64)
     peers.receive(rank, pulled)
     if pulled[0] == HELLO:
-        desk.waiting.add(rank)
+        state.waiting.add(rank)
         return
-    gradient = np.empty(desk.store.weights.size, np.float32)
+    gradient = np.empty(state.store.weights.size, np.float32)
     peers.receive(rank, gradient)
-    desk.take(rank, gradient, time.monotonic())
+    state.take(rank, gradient, time.monotonic())
 
 
-def _answer(peers: Peers, desk: Desk, rank: int) -> None:
+def _answer(peers: Peers, state: ServerState, rank: int) -> None:
     """Give a worker the weights, or tell it that the work is done."""
-    if desk.done:
+    if state.done:
         peers.send(rank, np.array([STOP]))
-        desk.forget(rank, lost=False)
+        state.forget(rank, lost=False)
         return
-    weights, version = desk.give(rank, time.monotonic())
+    weights, version = state.give(rank, time.monotonic())
     peers.send(rank, np.array([version]))
     peers.send(rank, weights.astype(np.float32))
 
 
 @contextlib.contextmanager
-def _forgetting(desk: Desk, rank: int) -> Iterator[None]:
+def _forgetting(state: ServerState, rank: int) -> Iterator[None]:
     """Forget a worker that turns out to have gone."""
     try:
         yield
     except GoneError:
-        if rank in desk.clocks:
-            desk.forget(rank)
+        if rank in state.clocks:
+            state.forget(rank)
 
 
 @dataclass(frozen=True)

@@ -74,19 +74,19 @@ def test_a_synchronous_server_waits_for_the_slowest_and_uses_nothing_old(speeds,
 
 def test_the_mean_of_a_round_is_used_and_a_lost_worker_is_not_waited_for():
     store = server.Store(np.zeros(1), 1.0)
-    desk = server.Desk(store, 5, "synchronous", 0, {1: 0, 2: 0, 3: 0})
-    desk.waiting = {1, 2}
-    assert desk.going() == []  # all begin together
-    desk.waiting.add(3)
-    for rank in desk.going():
-        desk.give(rank, 7.0)
-    desk.take(1, np.array([2.0]), 8.0)
-    desk.take(3, np.array([4.0]), 9.5)
-    assert desk.going() == []
-    desk.forget(2)
-    assert desk.going() == [1, 3] and store.weights == [-3.0]
-    assert desk.pushes == [Push(1, 0, 0, 0.0, 1.0), Push(3, 0, 0, 0.0, 2.5)]
-    assert desk.served().lost == (2,)
+    state = server.ServerState(store, 5, "synchronous", 0, {1: 0, 2: 0, 3: 0})
+    state.waiting = {1, 2}
+    assert state.going() == []  # all begin together
+    state.waiting.add(3)
+    for rank in state.going():
+        state.give(rank, 7.0)
+    state.take(1, np.array([2.0]), 8.0)
+    state.take(3, np.array([4.0]), 9.5)
+    assert state.going() == []
+    state.forget(2)
+    assert state.going() == [1, 3] and store.weights == [-3.0]
+    assert state.pushes == [Push(1, 0, 0, 0.0, 1.0), Push(3, 0, 0, 0.0, 2.5)]
+    assert state.served().lost == (2,)
 
 
 @pytest.mark.parametrize(
