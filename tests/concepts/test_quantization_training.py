@@ -19,6 +19,7 @@ from datahall.quantization import (
     small_networks,
     straight_figures,
     straight_through,
+    straight_widgets,
     tuning,
     valley,
 )
@@ -110,6 +111,13 @@ def test_the_pictures_say_what_they_show():
     assert "Rounded: (0, 0), loss 0.233" in text and "Least loss on the grid: (1, 0), 0.063" in text
     text = description(straight_figures.by_bits([8, 2], {"one": [99.0, 50.0], "two": [99, 90]}))
     assert text == "one: 99.00 % at 8, 50.00 % at 2 bits; two: 99.00 % at 8, 90.00 % at 2 bits."
+
+
+def test_the_explorer_draws_what_the_controls_say():
+    panel = straight_widgets.explore_valley()
+    assert "Least loss on the grid: (1, 0), 0.063" in panel.text
+    panel.controls["link"].value = 0.0
+    assert "Least loss on the grid: (0, 0), 0.125" in panel.text
 
 
 def test_the_loop_begins_with_the_loss_that_the_network_has():
