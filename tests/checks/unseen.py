@@ -1734,3 +1734,162 @@ def calibrate_by_loop(sample, candidates, bits):
 def calibrate_by_percentile(sample, candidates, bits):
     wanted = np.percentile(np.abs(sample), 99)
     return min(candidates, key=lambda limit: abs(limit - wanted))
+
+
+# 06.6 ---------------------------------------------------------------------------------------------
+
+
+@right("06.6")
+def channels_in_columns(weights, axis, bits):
+    table = np.swapaxes(weights, axis, -1)
+    flat = table.reshape(-1, table.shape[-1])
+    scale = np.max(np.abs(flat), axis=0) / (2 ** (bits - 1) - 1)
+    scale[scale == 0] = 1
+    codes = np.round(flat / scale).reshape(table.shape)
+    return np.swapaxes(codes, axis, -1).astype("int8"), scale
+
+
+@wrong("06.6")
+def channels_of_the_range(weights, axis, bits):
+    others = tuple(a for a in range(weights.ndim) if a != axis % weights.ndim)
+    reach = weights.max(axis=others, keepdims=True) - weights.min(axis=others, keepdims=True)
+    scales = np.where(reach > 0, reach / (2**bits - 2), 1.0)
+    return np.rint(weights / scales).clip(-127, 127).astype(np.int8), scales.ravel()
+
+
+# 06.7 ---------------------------------------------------------------------------------------------
+
+
+@right("06.7")
+def shifts_the_sign_in(packed, scales, x):
+    lower = (packed << 4).view(np.int8) >> 4
+    upper = packed.view(np.int8) >> 4
+    codes = np.empty((len(packed), 2 * packed.shape[1]))
+    codes[:, 0::2], codes[:, 1::2] = lower, upper
+    return np.einsum("bf,of,o->bo", x, codes[:, : x.shape[1]], scales)
+
+
+@wrong("06.7", "With an odd number of features")
+def pads_the_input(packed, scales, x):
+    padded = np.pad(x, ((0, 0), (0, x.shape[1] % 2)), mode="edge")
+    lower, upper = (packed << 4).view(np.int8) >> 4, packed.view(np.int8) >> 4
+    codes = np.stack([lower, upper], axis=2).reshape(len(packed), -1)
+    return padded @ codes.T.astype(float) * scales
+
+
+@right("06.7")
+def pads_the_input_with_zeros(packed, scales, x):
+    padded = np.pad(x, ((0, 0), (0, x.shape[1] % 2)))
+    lower, upper = (packed << 4).view(np.int8) >> 4, packed.view(np.int8) >> 4
+    codes = np.stack([lower, upper], axis=2).reshape(len(packed), -1)
+    return padded @ codes.T.astype(float) * scales
+
+
+# 06.8 ---------------------------------------------------------------------------------------------
+
+
+@right("06.8")
+def rounds_before_it_clips(x, scale, bits):
+    largest = 2.0 ** (bits - 1) - 1
+    steps = x / scale
+    steps = steps + tf.stop_gradient(tf.round(steps) - steps)
+    return scale * tf.minimum(tf.maximum(steps, -largest), largest)
+
+
+@wrong("06.8", "This passes 1 to x everywhere", "Beyond the ends", "The scale is trained too")
+def clips_the_values_then_passes(x, scale, bits):
+    largest = 2 ** (bits - 1) - 1
+    inside = tf.clip_by_value(x, -largest * scale, largest * scale)
+    return inside + tf.stop_gradient(scale * tf.round(inside / scale) - inside)
+
+
+@wrong("06.8")
+def adds_noise_instead(x, scale, bits):
+    largest = 2 ** (bits - 1) - 1
+    steps = tf.clip_by_value(x / scale + 0.25, -largest, largest)
+    return scale * steps
+
+
+# 06.9 ---------------------------------------------------------------------------------------------
+
+
+@right("06.9")
+def goes_down_recursively(layers, budget_bytes, size_of, probe):
+    def below(bits, loss):
+        size = size_of(bits)
+        if size <= budget_bytes:
+            return bits
+        steps = []
+        for name in (name for name in bits if bits[name] > 2):
+            lower = {**bits, name: bits[name] - 1}
+            worse = probe(lower)
+            steps.append(((worse - loss) / (size - size_of(lower)), worse, lower))
+        _, worse, lower = min(steps, key=lambda step: step[0])
+        return below(lower, worse)
+
+    start = {name: 8 for name in layers}
+    return below(start, probe(start))
+
+
+@wrong("06.9", "The largest layer", "Layers taken in turn", "The same bits everywhere")
+def small_layers_keep_eight(layers, budget_bytes, size_of, probe):
+    bits = dict.fromkeys(layers, 8)
+    for name in sorted(layers, key=layers.get, reverse=True):
+        while bits[name] > 2 and size_of(bits) > budget_bytes:
+            bits[name] -= 1
+    return bits
+
+
+@wrong("06.9")
+def forgets_a_layer(layers, budget_bytes, size_of, probe):
+    bits = dict.fromkeys(layers, 2)
+    bits.pop(next(iter(layers)))
+    return bits
+
+
+# 06.10 --------------------------------------------------------------------------------------------
+
+
+@right("06.10")
+def deletes_the_lightest(kernel, bias, after, keep):
+    count = len(bias)
+    sums = np.abs(kernel).sum(axis=tuple(range(kernel.ndim - 1)))
+    gone = sorted(range(count), key=lambda c: (sums[c], -c))[: count - keep]
+    rows = [p * count + c for p in range(after.shape[-2] // count) for c in gone]
+    less = np.delete(kernel, gone, axis=-1)
+    return less, np.delete(bias, gone), np.delete(after, rows, axis=-2)
+
+
+@wrong("06.10", "The next kernel still reads", "Flattening puts", "A block of neighbouring rows")
+def cuts_the_first_place_only(kernel, bias, after, keep):
+    sums = np.abs(kernel).reshape(-1, len(bias)).sum(axis=0)
+    kept = np.sort(np.argsort(-sums, kind="stable")[:keep])
+    return kernel[..., kept], bias[kept], after[..., kept, :]
+
+
+# 06.11 --------------------------------------------------------------------------------------------
+
+
+@right("06.11")
+def claims_one_after_the_other(rows, lost, won, images):
+    said = {}
+    said["smaller"] = not any(row["int8_bytes"] > row["float32_bytes"] / 4 for row in rows)
+    said["faster"] = True
+    for row in rows:
+        ours, theirs = sorted(row["int8_ms"]), sorted(row["float32_ms"])
+        if not ours or not theirs or ours[-1] >= theirs[0]:
+            said["faster"] = False
+    said["accurate"] = (lost - won) / images + 2 * math.sqrt(lost + won) / images <= 0.001
+    return said
+
+
+@wrong("06.11")
+def within_two_errors_of_nothing(rows, lost, won, images):
+    said = claims_one_after_the_other(rows, lost, won, images)
+    return said | {"accurate": abs(lost - won) <= 2 * math.sqrt(lost + won)}
+
+
+@wrong("06.11")
+def the_names_of_what_holds(rows, lost, won, images):
+    said = claims_one_after_the_other(rows, lost, won, images)
+    return [name for name, holds in said.items() if holds]
