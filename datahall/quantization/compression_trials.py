@@ -1,4 +1,4 @@
-"""Steps for the checks of module 06's second lab: gradients, budgets, and pruned networks.
+"""What answers of module 06's second lab are held against: gradients, budgets, pruned networks.
 
 What is tried is real: TensorFlow's tape, files on disk, and a network of 196, 16, 12, 10 units that
 is trained on the course's digits when it is first needed, in a fraction of a second.
@@ -18,10 +18,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from datahall import datasets
-from datahall.checking import Property
 from datahall.quantization import bitfile
 from datahall.quantization.core import Array
 from datahall.quantization.sensitivity import Bits
+
+Trial = Callable[[Any], str | None]
+"""Is called with an answer; returns None where it is right, else a sentence."""
 
 PROBES = 100  # calls of a probe that an answer has
 UNITS = (196, 16, 12, 10)
@@ -45,17 +47,13 @@ tf = Lazily()
 # Gradients ----------------------------------------------------------------------------------------
 
 
-def passes(
-    name: str, x: Any, scale: Any, bits: int, *, idea: str, weights: Any = 1.0, graph: bool = False
-) -> Property:
-    """Return a step: are the codes' values right, and what the tape returns for x and the scale?
+def passes(x: Any, scale: Any, bits: int, *, weights: Any = 1.0, graph: bool = False) -> Trial:
+    """Return a trial: are the codes' values right, and what the tape returns for x and the scale?
 
     Args:
-        name: What it shows, as for `Property`.
         x: The values.
         scale: One, or one for each feature of the last axis.
         bits: Of a code.
-        idea: As for `Property`.
         weights: What the result is multiplied by before it is summed up and differentiated.
         graph: Whether the answer is called inside a `tf.function`.
     """
@@ -84,7 +82,7 @@ def passes(
                 return f"{called}{' in a tf.function' if graph else ''}: {what} {said}"
         return None
 
-    return Property(name, test, idea=idea)
+    return test
 
 
 _WHAT = ("it returned", "the gradient of x is", "the gradient of scale is")
@@ -115,19 +113,15 @@ def _straight_through(x: Array, scale: Array, bits: int, weights: Any) -> tuple[
 # Budgets ------------------------------------------------------------------------------------------
 
 
-def fits(
-    name: str, sizes: Mapping[str, int], loss: Callable[[Bits], float], budget: int, *, idea: str
-) -> Property:
-    """Return a step: does a choice fit a budget, with no more loss than the search of the text?
+def fits(sizes: Mapping[str, int], loss: Callable[[Bits], float], budget: int) -> Trial:
+    """Return a trial: does a choice fit a budget, with no more loss than the search of the text?
 
     Here layers are so many weights, the file has 20 bytes beside them, and the loss is a formula.
 
     Args:
-        name: What it shows, as for `Property`.
         sizes: Weights of each layer.
         loss: Returns the loss of a choice.
         budget: Bytes.
-        idea: As for `Property`.
     """
 
     def size_of(bits: Bits) -> int:
@@ -136,36 +130,31 @@ def fits(
     def test(answer: Any) -> str | None:
         return _judged(answer, sizes, budget, size_of, loss)
 
-    return Property(name, test, idea=idea)
+    return test
 
 
-def fits_on_disk(name: str, share: float, *, idea: str) -> Property:
-    """Return a step as `fits`, for a trained network, its file on disk, and 500 digits.
+def fits_on_disk(share: float) -> Trial:
+    """Return a trial as `fits`, for a trained network, its file on disk, and 500 digits.
 
     Args:
-        name: What it shows, as for `Property`.
         share: Budget, as a share of the file with 8 bits everywhere.
-        idea: As for `Property`.
     """
 
     def test(answer: Any) -> str | None:
         weights = digits_network()
         sizes = {layer: kernel.size for layer, (kernel, _) in weights.items()}
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.bits"
 
-            @cache
-            def size(*bits: int) -> int:
-                path.write_bytes(_file(*bits))
-                return path.stat().st_size
+        def size_of(bits: Bits) -> int:
+            return len(_file(*(bits[name] for name in weights)))
 
-            def size_of(bits: Bits) -> int:
-                return size(*(bits[name] for name in weights))
+        def on_disk(bits: Bits) -> int:
+            with tempfile.TemporaryDirectory() as folder:
+                return bitfile.written(Path(folder) / "network.bits", weights, bits)
 
-            budget = int(share * size_of(dict.fromkeys(weights, 8)))
-            return _judged(answer, sizes, budget, size_of, loss_on_digits)
+        budget = int(share * size_of(dict.fromkeys(weights, 8)))
+        return _judged(answer, sizes, budget, size_of, loss_on_digits, on_disk)
 
-    return Property(name, test, idea=idea)
+    return test
 
 
 def _judged(
@@ -174,6 +163,7 @@ def _judged(
     budget: int,
     size_of: Callable[[Bits], int],
     loss: Callable[[Bits], float],
+    on_disk: Callable[[Bits], int] | None = None,
 ) -> str | None:
     asked = 0
 
@@ -194,7 +184,7 @@ def _judged(
     if not isinstance(found, dict):
         return f"{called} {type(found).__name__}, expected a dict of bits"
     _known(found, sizes, called)
-    size, bar = size_of(found), _searched(sizes, budget, size_of, loss)
+    size, bar = (on_disk or size_of)(found), _searched(sizes, budget, size_of, loss)
     if size > budget:
         return f"{called} {found}: the file has {size} bytes, {budget} are allowed"
     if loss(found) > loss(bar) * (1 + 1e-9):
@@ -289,15 +279,13 @@ def _shares(logits: Array) -> Array:
 # Pruned networks ----------------------------------------------------------------------------------
 
 
-def is_smaller(name: str, *, dense: bool, idea: str) -> Property:
-    """Return a step: does a pruned pair of layers compute what it should, with fewer products?
+def is_smaller(*, dense: bool) -> Trial:
+    """Return a trial: does a pruned pair of layers compute what it should, with fewer products?
 
     Its outputs must be those of the old pair with the removed channels at 0.
 
     Args:
-        name: What it shows, as for `Property`.
         dense: Whether a dense layer follows the convolution, after flattening, or a convolution.
-        idea: As for `Property`.
     """
 
     def test(answer: Any) -> str | None:
@@ -322,7 +310,7 @@ def is_smaller(name: str, *, dense: bool, idea: str) -> Property:
             )
         return None
 
-    return Property(name, test, idea=idea)
+    return test
 
 
 def _convolved(images: Array, kernel: Array) -> Array:
@@ -334,3 +322,13 @@ def _followed(values: Array, after: Array) -> Array:
     if after.ndim == 4:
         return _convolved(values, after)
     return np.asarray(values.reshape(len(values), -1) @ after)
+
+
+def falling(**harm: float) -> Callable[[Bits], float]:
+    """Return a loss to which each layer adds its harm, a quarter of it for each bit more."""
+    return lambda bits: sum(harm[name] * 4.0**-count for name, count in bits.items())
+
+
+def covering(bits: Bits) -> float:
+    """Return a loss for layers a and b that do the same work: the better one decides."""
+    return 50 * 4.0 ** -max(bits["a"], bits["b"]) + 4.0 ** -bits["c"]

@@ -1831,7 +1831,7 @@ def goes_down_recursively(layers, budget_bytes, size_of, probe):
     return below(start, probe(start))
 
 
-@wrong("06.9", "The largest layer", "Layers taken in turn", "The same bits everywhere")
+@wrong("06.9", "The largest layer", "The same bits everywhere")
 def small_layers_keep_eight(layers, budget_bytes, size_of, probe):
     bits = dict.fromkeys(layers, 8)
     for name in sorted(layers, key=layers.get, reverse=True):
