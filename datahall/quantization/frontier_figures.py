@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from datahall.plotting import COLORS, INK, MUTED, describe, figure
 from datahall.quantization import frontier as frontiers
@@ -53,7 +54,7 @@ def chart(
     """
     made, axes = figure(7.2, 3.1, ncols=2)
     made.set_layout_engine(None)  # fixed margins: a widget redraws this at every move
-    made.subplots_adjust(left=0.09, right=0.98, bottom=0.17, top=0.95, wspace=0.25)
+    made.subplots_adjust(left=0.11, right=0.98, bottom=0.17, top=0.95, wspace=0.25)
     unbeaten = frontiers.frontier(rows)
     chosen = frontiers.best(rows, at_most_bytes=1000 * at_most_kb, at_most_us=at_most_us)
     for row in rows:
@@ -70,6 +71,10 @@ def chart(
     ):
         axis.set_xscale("log")
         axis.set_yscale("log")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            side.set_minor_formatter(NullFormatter())
         axis.set_xlabel(label)
         if math.isfinite(limit):
             axis.axvline(limit, color=COLORS["orange"], linestyle="--")
