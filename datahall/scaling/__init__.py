@@ -8,5 +8,6 @@ that run one function each, and `starter`, which forks and ends them), `allreduc
 Of several machines: `cluster` (who is who), `launcher` with `worker` and `nursery` (processes that
 are watched, started again, and leave nothing: `datahall.guardian`), `machines` (one training on all
 of them), `on_ray` with `ray_driver` (the same job by Ray Train, an extra), `fitting` (what Keras'
-own `fit` does there), `recovery` (what a loss costs).
+own `fit` does there), `recovery` (what a loss costs), `beyond` (what crosses the wire in rings and
+with parameter servers).
 """

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from datahall import extras, guardian
@@ -91,12 +92,6 @@ class RayJob(Job):
             "folder": str(self.folder),
             "address": self.address,
         }
-        lean = self.folder / "lean"
-        lean.mkdir()
-        (lean / f"{SLOW}.py").write_text(
-            "raise ImportError('left out: see datahall.scaling.on_ray')"
-        )
-        path = os.pathsep.join(filter(None, (str(lean), self._environment.get("PYTHONPATH"))))
         secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         own = {} if self.address else {**secret, "RAY_TMPDIR": str(self.folder)}
         with self._file(_DRIVER, "log").open("wb") as file:
@@ -105,7 +100,7 @@ class RayJob(Job):
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**VARIABLES, **self._environment, **own, "PYTHONPATH": path},
+                env={**VARIABLES, **self._environment, **own, "PYTHONPATH": lean(self.folder)},
                 start_new_session=True,
             )
         self.children = {_DRIVER: child}
@@ -155,6 +150,18 @@ class RayJob(Job):
             f"{self._last_words(_DRIVER) or 'nothing'}. All of it is stopped. Start it again: it "
             "goes on from its last checkpoint if that stands in a folder of yours."
         )
+
+
+def lean(folder: Path) -> str:
+    """Return a `PYTHONPATH` on which `SLOW` cannot be imported, for the processes of Ray.
+
+    Args:
+        folder: Where the module stands that refuses; it must outlive them.
+    """
+    at = folder / "lean"
+    at.mkdir(exist_ok=True)
+    (at / f"{SLOW}.py").write_text("raise ImportError('left out: datahall.scaling.on_ray')")
+    return os.pathsep.join(filter(None, (str(at), os.environ.get("PYTHONPATH"))))
 
 
 def supervise(

@@ -24,10 +24,10 @@ from datahall.scaling import launcher, on_ray
 from datahall.scaling.cluster import Task, free_ports
 
 TRAIN = "datahall.scaling.machines:train"
-WORK = {"steps": 16, "every": 4}
+WORK = {"steps": 40, "every": 4}
 SECOND = Task("worker", 1, 2)
 RAY = (sys.executable, "-m", "datahall.course.cli", "launch", TRAIN, "--backend", "ray")
-SAME = ("-a", "steps=16", "-a", "every=4")
+SAME = ("-a", "steps=40", "-a", "every=4")
 LIMIT_S = 900  # on a busy machine: Ray starts a dozen processes, two of which import TensorFlow
 
 lacks_ray = bool(extras.lacking("ray"))
@@ -52,13 +52,17 @@ def files(space: Path) -> set[str]:
 
 
 def alive(mark: str) -> list[str]:
-    """Return the processes that a test has started, by the mark in their environment."""
+    """Return the processes that a test has started: by a mark in their environment, or by a file.
+
+    Some of Ray's processes overwrite their environment with their title. All keep a log open.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            ours = process.environ().get("DATAHALL_TEST_MARK") == mark
-            if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(f"{process.pid} {process.name()}")
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                marked = process.environ().get("DATAHALL_TEST_MARK") == mark
+                writes = any(os.environ["TMPDIR"] in file.path for file in process.open_files())
+                found += [f"{process.pid} {process.name()}"] if marked or writes else []
     return found
 
 
@@ -113,7 +117,8 @@ def test_a_worker_of_ray_that_is_killed_changes_nothing(nothing_left, undisturbe
     came = on_ray.supervise(TRAIN, WORK, restarts=1, after_look=kill_at(9), limit_s=LIMIT_S)
     assert len(came.losses) == 1 and "worker 1" in came.losses[0]
     assert {one["digest"] for one in came.results.values()} == {undisturbed}
-    assert {one["start"] for one in came.results.values()} <= {8, 12}
+    starts = {one["start"] for one in came.results.values()}
+    assert len(starts) == 1 and 8 <= min(starts) < 40 and min(starts) % 4 == 0
 
 
 @real
@@ -134,36 +139,45 @@ def test_whatever_ends_the_launcher_ends_ray(nothing_left, number):
             assert time.monotonic() < deadline and owner.poll() is None, alive(nothing_left)
             time.sleep(0.5)
         owner.send_signal(number)
-        assert owner.wait(60) in (130, 143, -signal.SIGKILL)
+        assert owner.wait(60) in (130, -number)
+
+
+def join(words: list[str], variables: dict[str, str]):
+    """Start a node of Ray; again, where it ends because the machine is too busy for its limits."""
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus", "1"]
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
+        node = subprocess.Popen([*start, *words], env=variables)
+        while node.poll() is None and time.monotonic() < deadline:
+            family = psutil.Process(node.pid).children(recursive=True)
+            if any("ray::RuntimeEnv" in process.name() for process in family):
+                time.sleep(20)  # longer than the limit at which it would end
+                if node.poll() is None:
+                    return node
+            time.sleep(0.5)
+        node.terminate()
+        node.wait(60)
+    raise AssertionError("the node did not start")
 
 
 @real
 @pytest.mark.slow
-def test_workers_run_on_two_nodes_of_a_cluster_that_is_there(nothing_left, tmp_path, undisturbed):
+def test_workers_run_on_two_nodes_of_a_cluster_that_is_there(tmp_path, nothing_left, undisturbed):
     """Two nodes on this machine, one processor each, so each worker is on a node of its own."""
-    with tempfile.TemporaryDirectory(prefix="n-", dir="/tmp") as where:
+    with tempfile.TemporaryDirectory(prefix="n-") as where:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        variables = {**os.environ, **on_ray.VARIABLES, **token, "RAY_TMPDIR": where}
-        port = free_ports(1)[0]
-        start = (sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus", "1")
-        start = (*start, "--object-store-memory", str(100 * 2**20), "--plasma-directory", where)
-        head = ("--head", "--port", str(port), "--include-dashboard", "false", "--temp-dir", where)
+        own = {"RAY_TMPDIR": where, "TMPDIR": where, "PYTHONPATH": on_ray.lean(Path(where))}
+        variables = {**os.environ, **on_ray.VARIABLES, **token, **own}
+        address = f"127.0.0.1:{free_ports(1)[0]}"
+        small = ["--object-store-memory", str(100 * 2**20), "--plasma-directory", where]
+        head = ["--head", "--port", address.split(":")[1], "--include-dashboard", "false"]
         nodes = []
         try:
-            for words in (head, ("--address", f"127.0.0.1:{port}")):
-                node = subprocess.Popen([*start, *words, "--block"], env=variables)
-                nodes.append(node)
-                deadline = time.monotonic() + LIMIT_S
-                while len([n for n in alive(nothing_left) if "raylet" in n]) < len(nodes):
-                    assert time.monotonic() < deadline and node.poll() is None
-                    time.sleep(0.5)
-            address = ("--address", f"127.0.0.1:{port}", "--folder", str(tmp_path))
+            for words in ([*head, "--temp-dir", where], ["--address", address]):
+                nodes.append(join([*small, *words], variables))
+            words = [*RAY, *SAME, "--address", address, "--folder", str(tmp_path)]
             done = subprocess.run(
-                [*RAY, *SAME, *address],
-                env=variables,
-                capture_output=True,
-                text=True,
-                timeout=LIMIT_S,
+                words, env=variables, capture_output=True, text=True, timeout=LIMIT_S
             )
         finally:
             for node in nodes:
