@@ -74,7 +74,7 @@ def shared(books: Sequence[Array]) -> Change:
     """Return the change that puts each weight of a kernel on its nearest centre, straight through.
 
     Args:
-        books: Centres of each kernel, ascending, in Keras' order.
+        books: Centres of each kernel, (centres,), ascending, in Keras' order.
     """
     from keras import ops
 
@@ -106,8 +106,8 @@ def pack(weights: Sequence[Array], books: Sequence[Array]) -> bytes:
     """Return a network's tensors as bytes: kernels as codebook and 4-bit codes, biases as float32.
 
     Args:
-        weights: Tensors in Keras' order.
-        books: Centres of each kernel, at most 16.
+        weights: Tensors in Keras' order, of any shape.
+        books: Centres of each kernel, (centres,), at most 16.
     """
     left, made = iter(books), io.BytesIO()
     for tensor in weights:

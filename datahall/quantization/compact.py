@@ -142,6 +142,11 @@ def allowed_claims(
 def above_the_bound(lost: int, won: int, images: int) -> float:
     """Return by how many images a loss, two standard errors added, exceeds 0.1 points.
 
+    Args:
+        lost: Images that were right before, and are wrong now.
+        won: The other way round.
+        images: All that were looked at.
+
     Example:
         >>> above_the_bound(4, 0, 8_000)
         0.0

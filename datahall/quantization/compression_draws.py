@@ -75,7 +75,14 @@ PAIRS = st.tuples(
 
 
 def row(float32_bytes: int, int8_bytes: int, int8_ms: list[float], float32_ms: list[float]) -> Any:
-    """Return a row of a table."""
+    """Return a row of a table.
+
+    Args:
+        float32_bytes: Of the float32 file.
+        int8_bytes: Of the int8 file.
+        int8_ms: Times of its runs, in milliseconds.
+        float32_ms: The same of the float32 file.
+    """
     return {
         "float32_bytes": float32_bytes,
         "int8_bytes": int8_bytes,

@@ -58,8 +58,8 @@ def judged(
 
     Args:
         candidates: What to measure, on LiteRT's default kernels and one thread.
-        images: Test images, float32; all are counted.
-        labels: Their digits.
+        images: (images, height, width, channels), float32; all are counted.
+        labels: Their digits, (images,).
         rounds: Rounds of timing, over all candidates in turn.
         at_most_s: Seconds of runs for a candidate in a round.
 

@@ -134,7 +134,7 @@ def narrow(
 
     Args:
         recipe: The network.
-        weights: Its tensors in Keras' order.
+        weights: Its tensors in Keras' order, of the shapes that `weights_of` gives.
         widths: Filters of each convolution that stay.
 
     Returns:

@@ -120,6 +120,15 @@ def test_the_current_one_is_the_last_of_its_kind(mnist: Any, tmp_path: Path) -> 
     assert store.stored("mnist_cnn") == [one, two, other]
 
 
+def test_the_chain_goes_through_every_parent_each_after_what_it_was_made_from(
+    mnist: Any, tmp_path: Path
+) -> None:
+    one, two = save(tmp_path, "one", mnist), save(tmp_path, "two", [])
+    both = save(tmp_path, "both", [two, one])
+    chain = [each.digest for each in artifact.lineage(both)]
+    assert chain == [two.digest, mnist.digest, one.digest, both.digest]
+
+
 def test_facts_are_added_and_the_file_stays(mnist: Any, tmp_path: Path) -> None:
     one = save(tmp_path, "one", mnist, seed=3)
     longer = artifact.append("08_balancing", {"latency_ms": 1.5}, to=one)
