@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,13 +85,24 @@ class Check:
         return object.__new__, (Check,), changed | {"latest": None, "_judged": None}
 
     @property
-    def returns_float64(self) -> bool:
-        """Whether the solution's docstring says that it returns float64."""
+    def stated_dtype(self) -> str:
+        """The one number type that the solution's docstring says it returns; "" if it says none."""
+        returned = self._solution.partition("Returns:")[2].partition('"""')[0]
+        named = set(re.findall(r"\bu?int(?:8|16|32|64)\b|\bfloat(?:32|64)\b", returned))
+        return named.pop() if len(named) == 1 else ""
+
+    @property
+    def may_return_none(self) -> bool:
+        """Whether None is a result, by the solution's signature."""
+        head = self._solution.partition('"""')[0]
+        return "None" in head.rpartition("->")[2]
+
+    @property
+    def _solution(self) -> str:
         try:
-            stated = facts_of(self.exercise).answer
+            return facts_of(self.exercise).answer
         except CourseError:  # an exercise of a lecture has no solution
-            return False
-        return "float64" in stated.partition("Returns:")[2].partition('"""')[0]
+            return ""
 
     @property
     def not_to_call(self) -> list[Callable[..., Any]]:

@@ -16,6 +16,7 @@ from datahall.checking.comparing import difference
 from datahall.checking.steps import Case, Property
 
 if TYPE_CHECKING:
+    from datahall.checking.bank import Wrong
     from datahall.checking.check import Check
 
 _MISTAKE_S = 1.0  # CPU seconds that a typical mistake may take
@@ -71,16 +72,33 @@ def typical_mistake(
         tell: Called before each mistake is tried, so that a watcher knows that work goes on; False
             when there is no more time for it.
     """
-    suspects: set[str] = set()
+    calls = [seen for seen in others if isinstance(seen.what, Case)]
+    tests = [seen for seen in others if isinstance(seen.what, Property)]
+    suspects = []
     for wrong in check.bank.wrong:
         if not tell():
             return ""
         theirs = _outcome(check, wrong.answer, failed.what)
         if not _same(check, failed.got, theirs) or _is_right(check, failed.wanted, theirs):
             continue
-        if all(_same(check, seen.got, _outcome(check, wrong.answer, seen.what)) for seen in others):
-            suspects.add(wrong.says)
-    return suspects.pop() if len(suspects) == 1 else ""
+        if all(_same(check, seen.got, _outcome(check, wrong.answer, seen.what)) for seen in calls):
+            suspects.append(wrong)
+    fitting = {
+        wrong.says
+        for wrong in suspects
+        if all(_may_fail(check, wrong, seen, tell) for seen in tests)
+    }
+    return fitting.pop() if len(fitting) == 1 else ""
+
+
+def _may_fail(check: Check, wrong: Wrong, seen: Witness, tell: Callable[[], bool]) -> bool:
+    """Whether a mistake does in a test as the answer did; a test that lacks time says nothing."""
+    if not tell():
+        return True
+    theirs = _outcome(check, wrong.answer, seen.what)
+    if isinstance(seen.what, Property) and not seen.what.steady:
+        return theirs.kind == "time" or bool(theirs.value) == bool(seen.got.value)
+    return theirs.kind == "time" or _same(check, seen.got, theirs)
 
 
 def _outcome(check: Check, answer: Any, what: Case | Property) -> CallOutcome:

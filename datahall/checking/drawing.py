@@ -19,11 +19,13 @@ def arrays(shape: Any, *scales: float, elements: Any = _SMALL) -> Any:
 
     Args:
         shape: Their shape, or a strategy for it.
-        scales: One of them is drawn; without any, 1.
+        scales: One of them is drawn; without any, 1 or 1,000: a bound in the code has to show.
         elements: A strategy for one element; without it, floats from −3 to 3.
     """
     drawn = hnp.arrays(np.float64, shape, elements=elements)
-    return st.builds(lambda values, scale: values * scale, drawn, st.sampled_from(scales or (1.0,)))
+    return st.builds(
+        lambda values, scale: values * scale, drawn, st.sampled_from(scales or (1.0, 1e3))
+    )
 
 
 def calls(args: Any, always: Mapping[str, Any] | None = None, **optional: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+
 from datahall.checking import showing
 from datahall.checking.calling import PRINT_LIMIT, CallOutcome
 from datahall.checking.comparing import difference
@@ -63,12 +65,26 @@ def disagreement(wanted: CallOutcome, got: CallOutcome, *, rtol: float, atol: fl
     return f"{extra} was changed in place" if extra else None
 
 
-def narrowed(wanted: CallOutcome, got: CallOutcome) -> str | None:
-    """Return how a float64 array came back in a narrower type, or None; asked if it must not."""
+def retyped(stated: str, wanted: CallOutcome, got: CallOutcome) -> str | None:
+    """Return how an array came back in another type than the docstring states, or None.
+
+    Whole numbers have exactly the stated type: another one wraps at other ends. Floating-point
+    numbers may be wider.
+
+    Args:
+        stated: The type that the docstring states.
+        wanted: What the reference did.
+        got: What the answer did.
+    """
     kinds = [getattr(showing.plain(each.value), "dtype", None) for each in (wanted, got)]
-    if kinds[0] != "float64" or kinds[1] is None or kinds[1].itemsize >= kinds[0].itemsize:
+    if kinds[0] != stated or kinds[1] is None or kinds[1].kind not in "iuf":
         return None
-    return f"the dtype is {kinds[1]} instead of float64"
+    wide_enough = stated.startswith("float") and kinds[1].itemsize >= kinds[0].itemsize
+    return (
+        None
+        if kinds[1] == kinds[0] or wide_enough
+        else f"the dtype is {kinds[1]} instead of {stated}"
+    )
 
 
 def explain(
@@ -86,8 +102,10 @@ def explain(
     where = f", in {got.where.rstrip()}" if got.where and got.kind != "ours" else ""
     if got.error is not None and got.kind == "raised":
         what = showing.error_text(got.error, 160).rstrip(".")
-        colon = f": {what}" if what else ""
-        return f"{called} raised {type(got.error).__name__}{colon}{where}.", ""
+        colon, meant = f": {what}" if what else "", ""
+        if wanted.kind == "raised":
+            meant = f", expected it to raise {type(wanted.error).__name__}"
+        return f"{called} raised {type(got.error).__name__}{colon}{where}{meant}.", ""
     if got.kind != "value":
         what, advice = _EXPLAINED[got.kind]
         return f"{called} {what.format(seconds=seconds)}{where}.", advice
@@ -97,10 +115,7 @@ def explain(
         return f"{called} returned {came}, expected it to raise {error}.", ""
     if extra := changed_unasked(wanted, got):
         also = "" if said.endswith("was changed in place") else ", and its result is wrong"
-        return (
-            f"{called} changed its argument {extra} in place{also}.",
-            f"Work on a copy: {extra}.copy().",
-        )
+        return f"{called} changed its argument {extra} in place{also}.", _spared(wanted, got, extra)
     if " afterwards: " in said:
         return f"{called} did its work wrongly: {said}.", ""
     if got.value is None:
@@ -122,6 +137,8 @@ def advice(got: CallOutcome, said: str, idea: str) -> str:
     """
     if got.kind == "raised":
         error = got.error
+        if got.where.partition(": ")[2].lstrip().startswith("raise "):
+            return f"Your own code raises it. {idea}".strip()
         if isinstance(error, TypeError) and _SIGNATURE.search(showing.error_text(error)):
             return "Keep the parameters of the stub: their names, order and defaults."
         return next((asked for kind, asked in _RAISED if isinstance(error, kind)), "")
@@ -143,6 +160,16 @@ def _compared(wanted: Any, got: Any, said: str) -> str:
     came, expected = showing.described(got), showing.described(wanted)
     told = said.startswith("the shape is") or said.startswith("it is not equal")
     return f"{came}, expected {expected}{'' if told else f': {said}'}"
+
+
+def _spared(wanted: CallOutcome, got: CallOutcome, name: str) -> str:
+    """Say how an argument is left as it is: a list's copy still holds the same arrays."""
+    key = next(key for key in got.changed if _name(wanted, got, key) == name)
+    before, after = ((each.arguments or {}).get(key) for each in (wanted, got))
+    both = [each if isinstance(each, list) else [] for each in (before, after)]
+    if len(both[0]) == len(both[1]) and any(isinstance(each, np.ndarray) for each in both[0]):
+        return f"Work on copies of the arrays in it: {name}[0].copy()."
+    return f"Work on a copy: {name}.copy()."
 
 
 def came_back(outcome: CallOutcome) -> str:

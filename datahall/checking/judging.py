@@ -19,6 +19,7 @@ import numpy as np
 
 from datahall.checking import diagnosing, explaining, showing
 from datahall.checking.calling import CallOutcome, call, source_file
+from datahall.checking.comparing import difference
 from datahall.checking.diagnosing import Witness
 from datahall.checking.noticing import noticed
 from datahall.checking.ours import guarded
@@ -158,11 +159,33 @@ def is_stub(answer: Any) -> bool:
     return {step.opname for step in dis.get_instructions(answer)} <= raised | {"RESUME", "NOP"}
 
 
+def reads(answer: Any, name: str) -> bool:
+    """Tell whether a function's code reads one of its arguments anywhere.
+
+    Example:
+        >>> reads(lambda size, stride=1: size, "stride"), reads(lambda size: size, "size")
+        (False, True)
+    """
+    if not inspect.isfunction(answer):
+        return False
+    code = answer.__code__
+    read = [
+        s for s in dis.get_instructions(code) if s.opname.startswith(("LOAD_FAST", "LOAD_DEREF"))
+    ]
+    return any(step.argval == name for step in read) or name in code.co_cellvars
+
+
 def _named(sentence: str, called: str, name: str) -> str:
     """Put a trap's name at the end of a sentence, or after the call if it ends in parentheses."""
     if sentence.endswith(")."):
         return f"{called} ({name}){sentence.removeprefix(called)}"
     return f"{sentence[:-1]} ({name})."
+
+
+def _share_an_argument(one: Any, other: Any) -> bool:
+    """Whether two calls were given the same array or list at one place."""
+    pairs = [pair for pair in zip(one.args, other.args, strict=False) if np.size(pair[0]) > 1]
+    return any(difference(*pair, rtol=0, atol=0) is None for pair in pairs)
 
 
 class Examiner:
@@ -197,6 +220,8 @@ class Examiner:
                 continue
             if isinstance(step, Property):
                 failure = self._property(step)
+                if failure is not None and failure.kind == "time":
+                    break  # there was too little left for it: that says nothing of the answer
             else:  # after other calls, and at once after itself
                 failure = self._step(step) or self._step(step)
             if failure is not None:
@@ -230,15 +255,19 @@ class Examiner:
             return ""
         for name in seen.what.kwargs:
             if self._ignores(name, seen):
-                return f"Here the result is the same as without `{name}`: use the argument."
+                use = "" if reads(self.answer, name) else ": use the argument"
+                return f"Here the result is the same as without `{name}`{use}."
         others = [each for each in self.seen if each.has_values and each is not seen]
         if any(self._is_kept(each, seen) for each in others):
             return "That is the result of an earlier call: does it keep something between calls?"
-        return noticed([(each.wanted.value, each.got.value) for each in (seen, *others)])
+        pairs = [(each.wanted.value, each.got.value) for each in (seen, *others)]
+        return noticed(pairs, given=(*seen.what.args, *seen.what.kwargs.values()))
 
     def _is_kept(self, earlier: Witness, seen: Witness) -> bool:
         """Whether an array came back that was right for another call."""
         close = partial(explaining.disagreement, rtol=self.check.rtol, atol=self.check.atol)
+        if _share_an_argument(earlier.what, seen.what):
+            return False  # it may be all that the answer looks at
         value = showing.plain(earlier.got.value)
         if not isinstance(value, np.ndarray):
             return False
@@ -291,12 +320,15 @@ class Examiner:
         if not isinstance(step, Search) or len(self.seen) < len(self.check.steps) + _KEPT:
             self.seen.append(witness)
         said = explaining.disagreement(wanted, got, rtol=self.check.rtol, atol=self.check.atol)
-        if said is None and self.check.returns_float64:
-            said = explaining.narrowed(wanted, got)
+        stated = self.check.stated_dtype
+        if stated and (said is None or said.startswith("the first difference")):
+            said = explaining.retyped(stated, wanted, got) or said
         if said is None:
             return None
         called = showing.call(self.check.function, case.args, case.kwargs)
         sentence, says = explaining.explain(called, wanted, got, said, seconds=self.check.seconds)
+        if got.kind == "value" and got.value is None and self.check.may_return_none:
+            says = ""  # it may be meant
         if isinstance(step, Trap):
             sentence = _named(sentence, called, step.name)
         rows = [

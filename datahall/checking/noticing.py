@@ -21,11 +21,12 @@ _RTOL = 1e-6
 _MOST_PARTS = 4  # of a tuple whose orders are tried
 
 
-def noticed(pairs: Pairs) -> str:
+def noticed(pairs: Pairs, given: Sequence[Any] = ()) -> str:
     """Return a sentence on how what came back differs from what was expected, "" if none fits.
 
     Args:
         pairs: What was expected and what came back, for each call.
+        given: The arguments of the first call.
 
     Example:
         >>> noticed([(3.0, -3.0), (-2.0, 2.0)])
@@ -37,7 +38,8 @@ def noticed(pairs: Pairs) -> str:
     different = [pair for pair in pairs if difference(*pair, rtol=_RTOL) is not None]
     if not different:
         return ""
-    for fact in (_order, _kind, _nan, _axes, _sign, _factor, _offset, _rounded, _places):
+    nan = _nan_again if any(_holds_nan(each) for each in given) else _nan
+    for fact in (_order, _kind, nan, _axes, _sign, _factor, _offset, _rounded, _places):
         with contextlib.suppress(Exception):  # values are a learner's: of any kind
             if said := fact(pairs, different):
                 return said
@@ -55,17 +57,45 @@ def _order(pairs: Pairs, different: Pairs) -> str:
 
 
 def _kind(pairs: Pairs, different: Pairs) -> str:
-    wanted, got = _numbers(pairs)
-    return "The numbers are right, only their type is not." if _close(wanted, got) else ""
+    _numbers(pairs)  # all finite, of the same shapes
+    right = all(_is_only_retyped(wanted, got) for wanted, got in different)
+    same = all(_same(*pair) or _is_only_retyped(*pair) for pair in pairs)
+    return "The numbers are right, only their type is not." if right and same else ""
+
+
+def _is_only_retyped(wanted: Any, got: Any) -> bool:
+    """Whether exactly the same numbers came back in another type."""
+    if isinstance(wanted, tuple) and isinstance(got, tuple):
+        parts = list(zip(wanted, got, strict=True))
+        changed = [_is_only_retyped(*pair) for pair in parts]
+        return any(changed) and all(
+            new or _same(*pair) for new, pair in zip(changed, parts, strict=True)
+        )
+    one, other = np.asarray(wanted), np.asarray(got)
+    of_one_type = type(wanted) is type(got) and one.dtype == other.dtype
+    return not of_one_type and bool(np.array_equal(one, other))
 
 
 def _nan(pairs: Pairs, different: Pairs) -> str:
     wanted, got = (np.asarray(each) for each in different[0])
     return (
-        "nan comes from 0 / 0, inf / inf or inf − inf."
+        "nan comes from 0 / 0, inf / inf, inf − inf or 0 · inf."
         if np.isnan(got).any() and not np.isnan(wanted).any()
         else ""
     )
+
+
+def _nan_again(pairs: Pairs, different: Pairs) -> str:
+    """As `_nan`, where an argument holds nan: whatever is computed with it is nan too."""
+    return "nan is in an argument, and 0 · nan is nan too." if _nan(pairs, different) else ""
+
+
+def _holds_nan(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_nan(each) for each in value)
+    with contextlib.suppress(TypeError):  # of no number type
+        return bool(np.isnan(value).any())
+    return False
 
 
 def _axes(pairs: Pairs, different: Pairs) -> str:
@@ -95,7 +125,7 @@ def _factor(pairs: Pairs, different: Pairs) -> str:
     if known.sum() < 2 or not np.any(got):
         return ""
     factor = float(np.median(got[known] / wanted[known]))
-    if factor in (0.0, 1.0) or not _close(wanted * factor, got):
+    if factor == 0.0 or _short(factor) == "1" or not _close(wanted * factor, got):
         return ""
     return f"Every number is {_short(factor)} times what it should be."
 
@@ -103,7 +133,7 @@ def _factor(pairs: Pairs, different: Pairs) -> str:
 def _offset(pairs: Pairs, different: Pairs) -> str:
     wanted, got = _numbers(pairs)
     apart = float(np.median(got - wanted))
-    if len(wanted) < 2 or apart == 0 or not _close(wanted + apart, got):
+    if len(wanted) < 2 or apart == 0 or _close(wanted, got) or not _close(wanted + apart, got):
         return ""
     way = "large" if apart > 0 else "small"
     return f"Every number is {_short(abs(apart))} too {way}."
@@ -125,9 +155,11 @@ def _places(pairs: Pairs, different: Pairs) -> str:
     flat = [(np.ravel(wanted), np.ravel(got)) for wanted, got in pairs]
     if any(wanted.size != got.size or not got.size for wanted, got in flat):
         return ""
-    if all(_close(*pair) for pair in flat):
+    shaped = any(np.shape(wanted) != np.shape(got) for wanted, got in pairs)
+    if shaped and all(_close(*pair) for pair in flat):
         return "The numbers are right, only the shape is not."
-    same = all(_close(np.sort(wanted), np.sort(got)) for wanted, got in flat)
+    moved = not all(_close(*pair) for pair in flat)
+    same = moved and all(_close(np.sort(wanted), np.sort(got)) for wanted, got in flat)
     return "The right numbers stand at other places." if same else ""
 
 

@@ -126,16 +126,17 @@ def _weights_said(model: Any, weights: list[Any], once: str) -> str | None:
 
 
 def epochs_end(
-    name: str, losses: Sequence[float], patience: int, epochs: int, best: int, *, idea: str
+    name: str, losses: Sequence[float], patience: int | None, epochs: int, best: int, *, idea: str
 ) -> Property:
     """Return a step that drives a callback as `fit` does; the network's weights tell their epoch.
 
-    The answer is called with the patience; it should end training and keep the best weights.
+    The answer is called with the patience, or without any. It should end training, and keep the
+    best weights.
 
     Args:
         name: What it shows, as for `Property`.
         losses: The validation loss of each epoch; the training loss falls all the time.
-        patience: Bad epochs in a row after which training ends.
+        patience: Bad epochs in a row after which training ends; None: what the stub says.
         epochs: How many epochs it should run.
         best: Whose weights it should keep.
         idea: As for `Property`.
@@ -148,11 +149,12 @@ def epochs_end(
         layers = [keras.layers.Input((1,)), keras.layers.BatchNormalization()]
         model = keras.Sequential(layers)
         model.stop_training, ran = False, 0
-        callback = answer(patience)
+        callback = answer() if patience is None else answer(patience)
         callback.set_model(model)
         callback.on_train_begin({})
         seen = [float(loss) for loss in losses]
-        said = f"with patience {patience} and validation losses {seen} {answer.__name__}"
+        given = "the patience of the stub" if patience is None else f"patience {patience}"
+        said = f"with {given} and validation losses {seen} {answer.__name__}"
         for ran, loss in enumerate(seen, start=1):
             model.set_weights([np.full(each.shape, float(ran)) for each in model.weights])
             callback.on_epoch_begin(ran - 1, {})

@@ -10,6 +10,10 @@ import numpy as np
 _SMALL = 24  # elements of an array that a message still prints
 _WIDTH = 100  # characters of any other value
 _DEEP = 3  # lists in lists
+_PLAIN, _HIDDEN = (
+    8,
+    1e-12,
+)  # what is written with fewer characters is no plain number, if so far off
 
 
 def cut(text: str, width: int = _WIDTH) -> str:
@@ -61,7 +65,7 @@ def shown(value: Any, depth: int = 0) -> str:
     if isinstance(value, (bool, np.bool_)):
         return repr(bool(value))
     if isinstance(value, (float, np.floating)):
-        return f"{float(value):.9g}" if not float(value).is_integer() else repr(float(value))
+        return _float(float(value))
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (list, tuple)):
@@ -69,6 +73,15 @@ def shown(value: Any, depth: int = 0) -> str:
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
     return cut(_safe_repr(value))
+
+
+def _float(value: float) -> str:
+    """Write nine digits; all, where nine would hide what the number is about: 2.4999999999."""
+    if value.is_integer():
+        return repr(value)
+    short = f"{value:.9g}"
+    hidden = abs(float(short) - value) > _HIDDEN * abs(value) and len(short) < _PLAIN
+    return repr(value) if hidden else short
 
 
 def described(value: Any) -> str:

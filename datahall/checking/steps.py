@@ -104,11 +104,13 @@ class Property:
         name: What it shows, completing "the answer …": "leaves its input alone".
         test: Called with the answer; returns None, or one sentence that says what is wrong.
         idea: What to look at when it fails.
+        steady: Whether it says the same each time it fails; of real processes any may fail first.
     """
 
     name: str
     test: Callable[[Any], str | None]
     idea: str = field(default="", kw_only=True)
+    steady: bool = field(default=True, kw_only=True)
 
 
 Step = Example | Trap | Search | Property

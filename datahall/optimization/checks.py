@@ -12,7 +12,7 @@ from datahall.checking import Check, Example, Search, Trap, summary_for
 from datahall.checking.drawing import arrays, calls, vectors
 from datahall.optimization import bank, losses, optimizers, regression
 
-_sizes = st.tuples(st.integers(1, 4), st.integers(2, 4))
+_sizes = st.tuples(st.integers(1, 4), st.integers(1, 4))
 _shares = st.sampled_from([0.5, 0.0, 0.9, 0.25, 1.0])
 _shapes = hnp.array_shapes(min_dims=1, max_dims=3, max_side=3)
 

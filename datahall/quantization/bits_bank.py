@@ -84,6 +84,7 @@ QUANTIZE = Bank.of(
 def _with_python_integers(sums: Array, m: float, rule: str) -> Array:
     share, n = np.frexp(m)
     q, n = int(share * 2**31 + 0.5), int(n)
+    q, n = (q, n) if q < 2**31 else (2**30, n + 1)
     numbers, up = [int(a) * q for a in sums.ravel()], rule == "single"
     for bits in (31 - n,) if up else (31, -n):
         half = 1 << bits >> 1

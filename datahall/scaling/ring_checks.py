@@ -37,6 +37,8 @@ merge = Check(
         Example(([_A, _B], [3, 1]), idea="Four images, of which three have the first gradient."),
         Trap("a device without images", ([_A, _B, _NAN], [5, 3, 0]), idea="Eight images, two "
              "devices that count."),
+        Trap("a matrix", ([np.array([[1.0, 2], [3, 4]]), np.zeros((2, 2))], [1, 1]), idea="2 × 2."),
+        Trap("one number", ([np.array(2.0), np.array(5.0)], [2, 1]), idea="Without axes too."),
         Search(
             st.lists(st.integers(0, 6), min_size=1, max_size=5).filter(sum).flatmap(_shares),
             idea="Turn each mean into a sum, add up, divide once.",
@@ -62,6 +64,8 @@ rivals = Check(
     steps=[
         Example((1e9, 2, 1, 1e9, 1.2), idea="Two machines, one device each: all say one second."),
         Example((*_B200, 22.05e-3), idea="85.9, 20.8 and 16.1 ms."),
+        Trap("just 1.5 times", (1e9, 2, 1, 1e9, 1.5), idea="More than 1.5 times is too slow."),
+        Trap("just the least", (1e9, 2, 1, 1e9, 1.0), idea="Faster than the model is out."),
         Trap("faster than a ring of all", (*_B200, 18e-3), idea="20.8 ms is more than 18 ms."),
         Trap("as slow as one card", (*_B200, 0.1), idea="Only 85.9 ms is near."),
         Search(
@@ -95,7 +99,10 @@ ring_step = Check(
             ),
             idea="Draw the ring of so many ranks, and follow one piece.",
         ),
-        Property("sums on real processes", proofs.sums_on_processes, idea="Follow one piece."),
+        Property(
+            "sums on real processes", proofs.sums_on_processes, idea="Follow one piece.",
+            steady=False,
+        ),
     ],
 )  # fmt: skip
 

@@ -102,6 +102,23 @@ def test_tolerance_is_relative_and_small_values_are_no_zeros():
     assert difference(np.array([1.0, 0.0]), np.array([1.0, 1e-17])) is None
 
 
+def test_an_argument_is_copied_as_deep_as_it_was_changed():
+    def of(steps):
+        return check(reference=lambda size: 0, function="merge", bank=Bank([], []), steps=steps)
+
+    def shrinks(size):
+        size.pop()
+
+    def doubles(size):
+        size[0] *= 2
+
+    whole = of([Example(([np.ones(2)],), idea="Look.")])
+    assert "Work on a copy: size.copy()." in whole.judge(shrinks).message
+    assert "copies of the arrays in it: size[0].copy()." in whole.judge(doubles).message
+    numbers = of([Example(([1, 2],), idea="Look.")])
+    assert "Work on a copy: size.copy()." in numbers.judge(doubles).message
+
+
 def raises_unreadable(size, kernel, *, stride=1):
     raise UnreadableError
 
@@ -237,6 +254,19 @@ def test_a_slow_answer_is_told_within_ten_seconds(answer):
     verdict = check(steps=steps, seconds=3.0)(answer)
     assert verdict.state == "wrong" and "did not end" in verdict.message
     assert time.monotonic() - begun < 10
+
+
+@LINUX
+def test_the_child_has_a_session_of_its_own_which_ctrl_c_does_not_reach():
+    script = (
+        "import os, signal\nfrom datahall.checking import child\n"
+        "find = lambda: (os.getsid(0), os.getpgrp())\n"
+        "ignored = lambda: signal.getsignal(signal.SIGINT) == signal.SIG_IGN\n"
+        "there = child.run(lambda beat: dict(at=find(), deaf=ignored()), seconds=5)\n"
+        "print(*[one != here for one, here in zip(there['at'], find())], there['deaf'])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout == "True True True\n", run.stderr
 
 
 @LINUX

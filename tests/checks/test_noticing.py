@@ -23,7 +23,7 @@ TOLD = [
     (np.trunc, "The numbers are right, but without their fractions."),
     (np.ravel, "The numbers are right, only the shape is not."),
     (lambda x: np.roll(x, 1), "The right numbers stand at other places."),
-    (lambda x: x * np.nan, "nan comes from 0 / 0, inf / inf or inf − inf."),
+    (lambda x: x * np.nan, "nan comes from 0 / 0, inf / inf, inf − inf or 0 · inf."),
     (lambda x: x.tolist(), "The numbers are right, only their type is not."),
     (lambda x: x**2, ""),
     (lambda x: np.zeros_like(x), ""),
@@ -45,6 +45,25 @@ def test_parts_in_another_order_are_seen():
         pairs = [(right, tuple(right[n] for n in order)) for right in ((A, B, 1.0), (A, B, 2.0))]
         assert noticed(pairs) == "The parts are right, but they come in another order."
     assert noticed([*pairs, ((A, B, 2.0), (A, B, 3.0))]) == ""
+
+
+def test_nan_in_an_argument_is_told_apart_from_nan_that_is_made():
+    pairs = [(np.ones(2), np.array([1.0, np.nan]))]
+    assert "nan is in an argument" in noticed(pairs, ([np.ones(2), np.array([np.nan])], [1, 0]))
+    assert "nan comes from" in noticed(pairs, ([np.ones(2), "nan", None], {}))
+
+
+def test_only_the_same_numbers_in_another_type_are_called_right():
+    assert noticed([(np.array([536870913]), np.array([536870912])), (1, 1)]) == ""
+    assert noticed([(1e-7, 1e-6), (4.0, 4.0)]) == ""
+    assert noticed([(1.21052632e-05, 1.2105e-05), (4.0, 4.0)]) == ""
+    assert noticed([(np.array([241], np.uint8), np.array([-15], np.int8))]) == ""
+
+
+def test_a_part_of_another_type_is_told_and_a_number_beside_it_is_not():
+    told = "The numbers are right, only their type is not."
+    assert noticed([((1.0, -2), (1.0, -2.0)), ((3.0, 4), (3.0, 4.0))]) == told
+    assert noticed([((1.0, -2), (1.0, -2.0)), ((3.0, 4), (3.5, 4.0))]) == ""
 
 
 def test_whole_numbers_and_large_ones_are_compared():

@@ -3,7 +3,9 @@
 import pytest
 
 from datahall.checking import all_checks
+from datahall.checking.bank import written
 
+from .slips import NAMES, SLIPS
 from .unseen import ANSWERS
 
 pytestmark = pytest.mark.processes
@@ -23,5 +25,19 @@ def test_an_answer_that_no_bank_holds_is_judged_fairly(exercise, answer, ideas):
         return
     assert verdict.state == "wrong", "a wrong answer passes"
     assert "This check failed" not in verdict.message
+    told = [wrong.says for wrong in check.bank.wrong if wrong.says in verdict.message]
+    assert all(any(idea in said for idea in ideas) for said in told), verdict.message
+
+
+@pytest.mark.parametrize(
+    ("exercise", "changes", "says", "ideas"),
+    [pytest.param(*row, id=f"{row[0]}-{next(iter(row[1].values()))[:30]}") for row in SLIPS],
+)
+def test_a_slip_that_no_bank_holds_is_refused_without_a_wrong_idea(exercise, changes, says, ideas):
+    check = CHECKS[exercise]
+    verdict = check.judge(written(exercise, changes, NAMES))
+    assert verdict.state == "wrong", "a wrong answer passes"
+    assert says in verdict.message and "only their type" not in verdict.message
+    assert "return line" not in verdict.message and "earlier call" not in verdict.message
     told = [wrong.says for wrong in check.bank.wrong if wrong.says in verdict.message]
     assert all(any(idea in said for idea in ideas) for said in told), verdict.message
