@@ -141,14 +141,10 @@ def _offset(pairs: Pairs, different: Pairs) -> str:
 
 def _rounded(pairs: Pairs, different: Pairs) -> str:
     wanted, got = _numbers(pairs)
-    for digits in range(9):
-        if np.array_equal(np.round(wanted, digits), got):
-            return "The numbers are right, but rounded: keep all digits."
-    return (
-        "The numbers are right, but without their fractions."
-        if np.array_equal(np.trunc(wanted), got)
-        else ""
-    )
+    if np.array_equal(np.trunc(wanted), got):
+        return "The numbers are right, but without their fractions."
+    rounded = any(np.array_equal(np.round(wanted, digits), got) for digits in range(9))
+    return "The numbers are right, but rounded: keep all digits." if rounded else ""
 
 
 def _places(pairs: Pairs, different: Pairs) -> str:

@@ -27,6 +27,7 @@ SLIPS: list[tuple[str, Mapping[str, str], str, tuple[str, ...]]] = [
      "the same as without `momentum`. ", ()),
     ("05.1", {_TOTAL: "(total / sum(examples)).astype(np.float32)"}, "float32 instead of", ()),
     ("05.1", {"np.zeros_like(gradients[0])": "np.zeros(len(gradients[0]))"}, "", ()),
+    ("05.1", {_TOTAL: "np.mean(gradients, axis=0)"}, "", ("weight each mean",)),
     ("05.1", {_TOTAL: "np.nanmean(gradients, axis=0)"}, "", ("weight each mean",)),
     ("05.1", {"total = total + count * gradient": "gradient *= count; total = total + gradient"},
      "Work on copies of the arrays in it: gradients[0].copy().", ()),

@@ -41,3 +41,13 @@ def test_a_slip_that_no_bank_holds_is_refused_without_a_wrong_idea(exercise, cha
     assert "return line" not in verdict.message and "earlier call" not in verdict.message
     told = [wrong.says for wrong in check.bank.wrong if wrong.says in verdict.message]
     assert all(any(idea in said for idea in ideas) for said in told), verdict.message
+
+
+@pytest.mark.parametrize("exercise", ["03.5", "03.4", "06.1"])
+def test_our_own_class_or_function_is_no_answer(exercise):
+    ours = CHECKS[exercise].reference
+    answers = [ours] if not isinstance(ours, type) else [ours, type("StopEarly", (ours,), {})]
+    for answer in answers:
+        verdict = CHECKS[exercise].judge(answer)
+        assert (verdict.state, verdict.points) == ("wrong", 0.0), verdict.message
+        assert "our own solution" in verdict.message
