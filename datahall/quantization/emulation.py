@@ -66,6 +66,7 @@ class Emulator:
 
     Attributes:
         weights: Kernels and biases, by layer.
+        images: What it is measured on, a tensor.
     """
 
     def __init__(self, model: keras.Model, images: Array, labels: Array) -> None:
@@ -78,7 +79,7 @@ class Emulator:
 
         self.weights = weights_of(model)
         self._copy = keras.models.clone_model(model)
-        self._images, self._labels = tf.constant(images), np.asarray(labels)
+        self.images, self._labels = tf.constant(images), np.asarray(labels)
         self._run = tf.function(self._computed, reduce_retracing=True)
 
     def outputs(
@@ -103,7 +104,7 @@ class Emulator:
         held = self.weights if bits is None else bitfile.restored(self.file(bits))
         for name, pair in held.items():
             self._copy.get_layer(name).set_weights(pair)
-        return np.asarray(self._run(self._images, self._grids(ranges, activation_bits)))
+        return np.asarray(self._run(self.images, self._grids(ranges, activation_bits)))
 
     def file(self, bits: Mapping[str, int]) -> bytes:
         """Return the file of a choice of bits."""
@@ -111,8 +112,11 @@ class Emulator:
 
     def loss(self, bits: Mapping[str, int] | None = None, **activations: Any) -> float:
         """Return the mean cross-entropy; arguments as for `outputs`."""
-        logits = self.outputs(bits, **activations).astype(float)
-        logits -= logits.max(axis=1, keepdims=True)
+        return self.cross_entropy(self.outputs(bits, **activations))
+
+    def cross_entropy(self, outputs: Array) -> float:
+        """Return the mean cross-entropy of logits, (batch, classes), with the labels."""
+        logits = outputs - outputs.astype(float).max(axis=1, keepdims=True)
         right = logits[np.arange(len(logits)), self._labels]
         return float((np.log(np.exp(logits).sum(axis=1)) - right).mean())
 
@@ -125,7 +129,7 @@ class Emulator:
         """Return what each layer with weights puts out for the first images, in float32."""
         for name, pair in self.weights.items():
             self._copy.get_layer(name).set_weights(pair)
-        values, found = self._images[:count], {}
+        values, found = self.images[:count], {}
         for layer in self._copy.layers:
             values = layer(values)
             if layer.name in self.weights:
