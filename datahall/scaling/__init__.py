@@ -9,5 +9,8 @@ Of several machines: `cluster` (who is who), `launcher` with `worker` and `nurse
 are watched, started again, and leave nothing: `datahall.guardian`), `machines` (one training on all
 of them), `on_ray` with `ray_driver` (the same job by Ray Train, an extra), `fitting` (what Keras'
 own `fit` does there), `recovery` (what a loss costs), `beyond` (what crosses the wire in rings and
-with parameter servers).
+with parameter servers), `traces` (who is late), `safekeeping` and `killing` (a checkpoint that
+survives a kill, and what kills leave).
+
+Of a pipeline: `pipeline` (schedules, simulated), `stages` (the same as real processes).
 """

@@ -1,11 +1,13 @@
 """What losses cost: how often they come, how much work they take, how often to write checkpoints.
 
-Read `between_losses_s`, then `waste`, then `best_interval_s`. All times are in seconds.
+Read `between_losses_s`, then `waste`, then `best_interval_s`; `finish_s` replays losses one by one.
+All times are in seconds.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from datahall.errors import ParameterError
 
@@ -67,6 +69,43 @@ def best_interval_s(*, write_s: float, loss_s: float) -> float:
     """
     _positive(write_s=write_s, loss_s=loss_s)
     return math.sqrt(2 * write_s * loss_s)
+
+
+def finish_s(work: int, interval: int, write: int, restart: int, losses: Sequence[int]) -> int:
+    """Return when a job is done that is lost at given moments.
+
+    After each `interval` of work since the last checkpoint the job stops and writes one; none is
+    written at the end. A loss takes it back to the last checkpoint that was finished, and it goes
+    on after `restart`; a loss during the restart begins that again. What ends at the very moment of
+    a loss has ended.
+
+    Args:
+        work: Seconds of computing that the job needs, at least 1.
+        interval: Seconds of computing between two checkpoints, at least 1.
+        write: Seconds to write one.
+        restart: Seconds from a loss to the first new step.
+        losses: Seconds since the start at which a machine is lost, ascending.
+
+    Returns:
+        Seconds from the start to the end.
+
+    Example:
+        >>> finish_s(10, 4, 1, 2, []), finish_s(10, 4, 1, 2, [7])
+        (12, 16)
+    """
+    _positive(work=work, interval=interval)
+    now = saved = 0
+    for loss in [*losses, math.inf]:
+        while now <= loss:
+            rest = work - saved
+            end = now + (rest if rest <= interval else interval + write)
+            if end > loss:
+                break
+            if rest <= interval:
+                return end
+            now, saved = end, saved + interval
+        now = int(loss) + restart
+    raise AssertionError("the last loss never comes")
 
 
 def _positive(**given: float) -> None:
