@@ -162,7 +162,13 @@ def moments(call: Call, watched: Path) -> list[Snapshot]:
 
 
 def kill(call: Call, watched: Path, at: int | None) -> None:
-    """Make a call in a process that is killed after so many builtins; None: after the call."""
+    """Make a call in a process that is killed with SIGKILL.
+
+    Args:
+        call: Prepares, and returns what is called without arguments.
+        watched: The folder whose changes are counted.
+        at: After so many builtins that changed it; None after the whole call.
+    """
     _in_child(lambda: _traced(call, watched, at) if at else _whole(call, watched))
 
 

@@ -30,7 +30,18 @@ def by_waiting(times: Any) -> tuple[int, float] | None:
 
 
 def piece_by_piece(work: int, interval: int, write: int, restart: int, losses: Any) -> int:
-    """Go through the stretches of work, each until it ends without a loss."""
+    """Go through the stretches of work, each until it ends without a loss.
+
+    Args:
+        work: Seconds of work in all.
+        interval: Seconds of work between two checkpoints.
+        write: Seconds that writing one takes.
+        restart: Seconds from a loss until work goes on.
+        losses: Moments at which the job is lost, in seconds.
+
+    Returns:
+        The second at which all is done.
+    """
     pieces = [interval + write] * ((work - 1) // interval)
     pieces.append(work - len(pieces) * interval)
     now, left = 0, sorted(losses, reverse=True)
@@ -42,13 +53,30 @@ def piece_by_piece(work: int, interval: int, write: int, restart: int, losses: A
 
 
 def on_average(work: int, interval: int, write: int, restart: int, losses: Any) -> float:
-    """Charge each loss with half an interval."""
+    """Charge each loss with half an interval.
+
+    Args:
+        work: Seconds of work in all.
+        interval: Seconds of work between two checkpoints.
+        write: Seconds that writing one takes.
+        restart: Seconds from a loss until work goes on.
+        losses: Moments at which the job is lost, in seconds.
+
+    Returns:
+        The second at which all is done, as half an interval a loss would have it.
+    """
     whole = work + (work - 1) // interval * write
     return whole + len(losses) * (restart + interval / 2)
 
 
 def first_what_can(stage: int, stages: int, microbatches: int) -> list[tuple[str, int]]:
-    """Go forward as far as memory allows, else backward."""
+    """Go forward as far as memory allows, else backward.
+
+    Args:
+        stage: Which one, from 0.
+        stages: How many there are.
+        microbatches: How many go through each.
+    """
     sent = done = 0
     passes = []
     while done < microbatches:
@@ -62,7 +90,13 @@ def first_what_can(stage: int, stages: int, microbatches: int) -> list[tuple[str
 
 
 def from_one(stage: int, stages: int, microbatches: int) -> list[tuple[str, int]]:
-    """Number the microbatches from one."""
+    """Number the microbatches from one.
+
+    Args:
+        stage: Which one, from 0.
+        stages: How many there are.
+        microbatches: How many go through each.
+    """
     return [(kind, n + 1) for kind, n in first_what_can(stage, stages, microbatches)]
 
 

@@ -1,28 +1,31 @@
 """A network of its own for each rank: namespaces, addresses, and links of a given bandwidth.
 
 `run` starts ranks as `group.run` does. Each leaves the machine's network for an empty one of its
-own (a network namespace of Linux), and is joined to a bridge, a switch in software, that one more
-process holds. The kernel's token bucket (`tc … tbf`) limits what a rank sends. Namespaces and
-links vanish with the processes that hold them: nothing is left, however they end.
+own (a network namespace of Linux), and is joined to a switch in software that one more process
+holds: a bridge of the kernel, or `relay` where cables are to be long. The kernel's token bucket
+(`tc … tbf`) limits what a rank sends. Namespaces and links vanish with the processes that hold
+them: nothing is left, however they end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from datahall.errors import CourseError
-from datahall.scaling import group
+from datahall.scaling import group, relay
 from datahall.scaling.core import Link
 from datahall.scaling.peers import Peers
 
@@ -43,21 +46,26 @@ class Cable:
 
     Attributes:
         bytes_per_s: What a rank may send in a second, frames with their headers.
+        latency_s: Seconds that a frame is under way besides, from rank to rank.
+
+    Raises:
+        ParameterError: The bandwidth is not positive, or the latency is negative.
     """
 
     bytes_per_s: float
+    latency_s: float = 0.0
 
-    def link(self, latency_s: float = 0.0) -> Link:
+    def __post_init__(self) -> None:
+        self.link()
+
+    def link(self) -> Link:
         """Return the link that a model of scaling sees: the bandwidth of what the frames carry.
-
-        Args:
-            latency_s: Of a message.
 
         Example:
             >>> round(Cable(1514e3).link().bytes_per_s)
             1448000
         """
-        return Link(latency_s, self.bytes_per_s * PAYLOAD_BYTES / FRAME_BYTES)
+        return Link(self.latency_s, self.bytes_per_s * PAYLOAD_BYTES / FRAME_BYTES)
 
 
 def lacking() -> str:
@@ -116,10 +124,10 @@ def _part(peers: Peers, function: Callable[..., Any], cable: Cable, args: tuple[
             "were expected. Ask whoever runs this machine, or go on without."
         )
     if peers.rank == SWITCH:
-        _switch(peers)
-        peers.barrier()  # cables are in
-        peers.barrier()  # all have listened
-        peers.barrier()  # all is done
+        with _switch(peers, cable.latency_s):
+            peers.barrier()  # cables are in
+            peers.barrier()  # all have listened
+            peers.barrier()  # all is done
         return None
     peers.send(SWITCH, np.array([os.getpid()]))
     peers.barrier()
@@ -132,21 +140,34 @@ def _part(peers: Peers, function: Callable[..., Any], cable: Cable, args: tuple[
     return found
 
 
-def _switch(peers: Peers) -> None:
-    """Make the bridge, and a cable from it into each rank's namespace."""
-    _command("ip link add bridge0 type bridge")
-    _command("ip link set bridge0 up")
-    for rank in range(1, peers.ranks):
+@contextlib.contextmanager
+def _switch(peers: Peers, latency_s: float) -> Iterator[None]:
+    """Put a cable into each rank's namespace, and join their other ends."""
+    ranks = range(1, peers.ranks)
+    for rank in ranks:
         number = np.empty(1, np.int64)
         peers.receive(rank, number)
         _command(f"ip link add port{rank} type veth peer name cable netns {number[0]}")
-        _command(f"ip link set port{rank} master bridge0 up")
+        _command(f"ip link set port{rank} up")
+    if latency_s == 0:
+        _command("ip link add bridge0 type bridge")
+        _command("ip link set bridge0 up")
+        for rank in ranks:
+            _command(f"ip link set port{rank} master bridge0")
+        yield
+        return
+    done, ports = threading.Event(), [relay.port(f"port{rank}") for rank in ranks]
+    threading.Thread(target=relay.forward, args=(ports, latency_s, done), daemon=True).start()
+    yield
+    done.set()
 
 
 def _plug(rank: int, cable: Cable) -> None:
     """Give this end of the cable its address and its bandwidth."""
     _command("ip link set lo up")
     _command(f"ip addr add {address(rank)}/24 dev cable")
+    if cable.latency_s > 0:
+        relay.whole_frames("cable")
     _command("ip link set cable up")
     bits = round(8 * cable.bytes_per_s)
     burst = max(BURST_BYTES, round(BURST_S * cable.bytes_per_s))

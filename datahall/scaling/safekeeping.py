@@ -34,7 +34,7 @@ class FolderCheckpoint:
         self.folder = folder
 
     def save(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Keep a state in place of the one before."""
+        """Keep a state, arrays of any shape by name, in place of the one before."""
         unfinished = self.folder / "unfinished.npz"
         with unfinished.open("wb") as stored:
             np.savez(stored, **state)  # type: ignore[arg-type]  # a name is a name

@@ -63,7 +63,13 @@ def run(
 
 
 def work(peers: Peers, orders: list[list[Pass]], pass_s: float) -> StageRun:
-    """Be a stage: make its passes in order."""
+    """Be a stage: make its passes in order.
+
+    Args:
+        peers: The connections with the other stages.
+        orders: Of each stage, its passes in order.
+        pass_s: Seconds that a forward pass takes at least; a backward pass takes twice as long.
+    """
     stage, spans, kept = _Stage(peers), [], 0
     peers.barrier()
     zero = monotonic()  # one clock for all processes of a machine

@@ -42,6 +42,30 @@ def test_a_ring_over_slow_cables_is_exact_and_no_faster_than_the_model_allows(ra
     assert all(0.85 * predicted_s < took_s < 5 * predicted_s for took_s, _ in found)
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_over_long_cables_a_small_ring_takes_its_steps_times_the_latency(ranks):
+    cable, size = netspaces.Cable(1e7, latency_s=0.02), 300
+    found = netspaces.run(ranks, netspace_ranks.ring_s, cable, size, 1)
+    predicted_s = core.ring_s(4 * size, ranks, cable.link())
+    assert predicted_s == pytest.approx(2 * (ranks - 1) * 0.02, rel=0.05)
+    assert {total for _, total in found} == {ranks * (ranks + 1) / 2}
+    # the rank that leaves the barrier last finds messages waiting, the first one measures all
+    assert 0.95 * predicted_s < max(took_s for took_s, _ in found) < 3 * predicted_s
+
+
+def test_a_long_cable_passes_large_arrays_whole():
+    size, cable = 200_000, netspaces.Cable(1e7, latency_s=0.002)
+    found = netspaces.run(2, netspace_ranks.ring_s, cable, size, 1)
+    assert {total for _, total in found} == {3}
+    assert max(took_s for took_s, _ in found) > 0.85 * core.ring_s(4 * size, 2, cable.link())
+
+
+@pytest.mark.parametrize(("bandwidth", "latency"), [(0, 0.0), (1e6, -1e-3), (1e6, float("nan"))])
+def test_a_cable_that_cannot_be_is_refused(bandwidth, latency):
+    with pytest.raises(CourseError, match="cannot be"):
+        netspaces.Cable(bandwidth, latency)
+
+
 def test_a_system_without_the_commands_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "ip and tc are missing: install iproute2" in netspaces.lacking()
