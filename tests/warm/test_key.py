@@ -79,7 +79,8 @@ def test_a_key_is_the_same_for_the_same_facts_and_other_for_others(monkeypatch, 
         "os.nice(3)",
         "os.sched_setaffinity(0, {0})",
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))",
-        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)",
+        # under nohup it is ignored already
+        "import signal as s; s.signal(s.SIGHUP, s.SIG_DFL if s.getsignal(s.SIGHUP) else s.SIG_IGN)",
     ],
 )
 def test_what_a_process_hands_to_its_children_is_in_the_key(change):
