@@ -103,7 +103,7 @@ def without_channels(
     if not 1 <= keep <= len(bias):
         raise ParameterError(f"keep is {keep}. Expected 1 to {len(bias)}, the number of channels.")
     weight = np.abs(kernel).reshape(-1, len(bias)).sum(axis=0)
-    kept = np.sort(np.lexsort((np.arange(len(bias)), -weight))[:keep])
+    kept = np.sort(np.argsort(-weight, kind="stable")[:keep])
     rows = np.flatnonzero(np.isin(np.arange(after.shape[-2]) % len(bias), kept))
     return kernel[..., kept], bias[kept], after[..., rows, :]
 

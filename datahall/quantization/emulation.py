@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from datahall import datasets
 from datahall.errors import ShapeError
@@ -116,9 +117,8 @@ class Emulator:
 
     def cross_entropy(self, outputs: Array) -> float:
         """Return the mean cross-entropy of logits, (batch, classes), with the labels."""
-        logits = outputs - outputs.astype(float).max(axis=1, keepdims=True)
-        right = logits[np.arange(len(logits)), self._labels]
-        return float((np.log(np.exp(logits).sum(axis=1)) - right).mean())
+        logs = log_softmax(outputs.astype(float), axis=1)
+        return float(-logs[np.arange(len(logs)), self._labels].mean())
 
     def accuracy(self, bits: Mapping[str, int] | None = None, **activations: Any) -> float:
         """Return the share of images named right; arguments as for `outputs`."""

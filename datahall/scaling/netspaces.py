@@ -158,8 +158,10 @@ def _switch(peers: Peers, latency_s: float) -> Iterator[None]:
         return
     done, ports = threading.Event(), [relay.port(f"port{rank}") for rank in ranks]
     threading.Thread(target=relay.forward, args=(ports, latency_s, done), daemon=True).start()
-    yield
-    done.set()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _plug(rank: int, cable: Cable) -> None:

@@ -21,8 +21,9 @@ from typing import Any
 from datahall import runtime, state
 from datahall.scaling import launcher, on_ray, worker
 from datahall.scaling.cluster import LOOPBACK, Cluster, me
+from datahall.units import MIB
 
-STORE_BYTES = 80 * 2**20
+STORE_BYTES = 80 * MIB
 """Ray's store of objects. Ours are small; less than 75 MiB it refuses."""
 ATTEMPTS = 3  # Ray gives its own processes 15 s to start, which a busy machine exceeds
 

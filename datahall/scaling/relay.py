@@ -17,8 +17,10 @@ from collections.abc import Sequence
 from threading import Event
 from time import monotonic
 
+from datahall.units import MIB
+
 _ALL_FRAMES = 0x0003  # ETH_P_ALL
-_ROOM_BYTES = 4 << 20  # of frames that wait in a port
+_ROOM_BYTES = 4 * MIB  # of frames that wait in a port
 _LARGEST_FRAME = 65_536
 _ETHTOOL = 0x8946  # SIOCETHTOOL
 _SET_CHECKSUMS = 0x17  # ETHTOOL_STXCSUM

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
+from traitlets import Type
 
 from datahall.course.run.processes import Meter
 
@@ -28,6 +31,26 @@ _HERE = Path(__file__).parent
 _INSIDE, _OBSERVING = (
     (_HERE / name).read_text(encoding="utf-8") for name in ("inside.py", "observing.py")
 )
+
+
+class HearingChannel(AsyncZMQSocketChannel):
+    """A channel on which no reply is lost that comes while something is sent.
+
+    jupyter_client sends past asyncio, by which the socket's sign for what has come in is used up: a
+    reply of that moment would wake nobody. nbclient sends so while it awaits a cell's reply, to
+    tell an Output widget its outputs.
+    """
+
+    def send(self, msg: dict[str, Any]) -> None:
+        """Send a message, then look what has come in meanwhile."""
+        super().send(msg)
+        self.socket.get(zmq.EVENTS)
+
+
+class HearingClient(AsyncKernelClient):
+    """A kernel's client with such a channel for requests and their replies."""
+
+    shell_channel_class = Type(HearingChannel)
 
 
 class Client(NotebookClient):
@@ -120,7 +143,9 @@ class Client(NotebookClient):
 
     def create_kernel_manager(self) -> AsyncKernelManager:
         """Return a manager for the kernel that is wanted."""
-        self.km = AsyncKernelManager(kernel_name=self.kernel_name or NATIVE)
+        self.km = AsyncKernelManager(
+            kernel_name=self.kernel_name or NATIVE, client_factory=HearingClient
+        )
         return self.km
 
     def process_message(
@@ -137,10 +162,6 @@ class Client(NotebookClient):
             self._hidden(cell_index, msg["content"])
             return None
         found: NotebookNode | None = super().process_message(msg, cell, cell_index)
-        if self.kc is not None:
-            # nbclient tells an Output widget its outputs through the socket on which a reply is
-            # awaited, past asyncio: a reply that came meanwhile wakes nobody unless asked for
-            self.kc.shell_channel.socket.get(zmq.EVENTS)
         return found
 
     async def _async_handle_timeout(
