@@ -10,10 +10,8 @@ import numpy as np
 _SMALL = 24  # elements of an array that a message still prints
 _WIDTH = 100  # characters of any other value
 _DEEP = 3  # lists in lists
-_PLAIN, _HIDDEN = (
-    8,
-    1e-12,
-)  # what is written with fewer characters is no plain number, if so far off
+_PLAIN = 8  # characters: a number written with fewer looks exact …
+_HIDDEN = 1e-12  # … and is not, if it is so far off, as a share of it
 
 
 def cut(text: str, width: int = _WIDTH) -> str:

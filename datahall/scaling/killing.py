@@ -18,7 +18,6 @@ import signal
 import sys
 import tempfile
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,14 +25,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from datahall import programs
+from datahall import guardian, programs
+from datahall.checking.watching import fork
 
 MOST = 16
 """Moments that are looked at, if files change more often."""
 
 _LIMIT_S = 3.0
 _PURE = (bytearray, bytes, dict, float, int, list, set, str, tuple)
-_PREFIX = "datahall-kill-"
+_KIND = "kill"
 Call = Callable[[Path], Callable[[], Any]]
 """Prepares in a folder what need not be killed, and returns the call."""
 Listing = dict[str, tuple[int, int, int]]
@@ -166,8 +166,8 @@ def kill(call: Call, watched: Path, at: int | None) -> None:
 
     Args:
         call: Prepares, and returns what is called without arguments.
-        watched: The folder whose changes are counted.
-        at: After so many builtins that changed it; None after the whole call.
+        watched: The folder that the call works in.
+        at: After so many builtins of the call have returned; None after the whole call.
     """
     _in_child(lambda: _traced(call, watched, at) if at else _whole(call, watched))
 
@@ -193,9 +193,7 @@ def _in_child(work: Callable[[], bytes]) -> bytes | None:
     """Return what `work` returns in a forked process; None if it returned nothing."""
     reader, writer = os.pipe()
     parent = os.getpid()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads
-        pid = os.fork()
+    pid = fork()
     if pid == 0:
         try:
             programs.die_with(parent)
@@ -227,13 +225,15 @@ def _all(reader: int) -> bytes:
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """Give an empty folder, and remove it afterwards; also those of processes that were killed."""
-    there = Path(tempfile.gettempdir())
-    for left in there.glob(f"{_PREFIX}*-*"):
-        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+    prefix = f"{guardian.PREFIX}{_KIND}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
+        pid = left.name.removeprefix(prefix).partition("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
-            shutil.rmtree(left, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+            guardian.remove(os.path.realpath(left))  # only what bears the mark of `make`
+    made = guardian.make(f"{_KIND}-{os.getpid()}")
+    watched = Path(made, "watched")
+    watched.mkdir()
     try:
-        yield made
+        yield watched
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        guardian.remove(made)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -233,8 +234,18 @@ def test_folders_of_processes_that_were_killed_are_removed():
     left = Path(ended.stdout.strip())
     assert left.is_dir()
     with killing.folder() as mine:
-        assert mine.is_dir() and not left.exists()
-    assert not mine.exists()
+        assert mine.is_dir() and not left.parent.exists()
+    assert not mine.parent.exists()
+
+
+def test_a_folder_of_the_users_is_left_whatever_its_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    theirs = tmp_path / "datahall-kill-999999999-mine"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work")
+    with killing.folder():
+        pass
+    assert (theirs / "thesis.txt").read_text() == "years of work"
 
 
 @pytest.mark.processes
