@@ -1,4 +1,4 @@
-"""Programs of the course that a lecture starts, each in a process of its own.
+"""Processes: programs that a lecture starts, forks, and children that end with their parent.
 
 A run of a lecture is given back from the cache only if all that it read is as it was. A process
 that it starts reads unseen; a program that is started by `command` is seen too.
@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+import warnings
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
@@ -34,6 +35,17 @@ def command(module: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", module, *arguments]
     found: list[str] = observing.observer.command(module, arguments)
     return found
+
+
+def fork() -> int:
+    """Fork without Python 3.12's warning of threads: whoever calls has seen that none holds a lock.
+
+    Returns:
+        0 in the child, the child's process number in the parent.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def die_with(parent: int) -> None:

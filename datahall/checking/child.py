@@ -14,7 +14,8 @@ import sys
 import threading
 from typing import Any
 
-from datahall.checking.watching import Died, Work, as_message, fork, from_message, watch
+from datahall import programs
+from datahall.checking.watching import Died, Work, as_message, from_message, watch
 
 _THREADED = ("tensorflow", "torch", "jax")  # their threads do not survive a fork
 
@@ -36,7 +37,7 @@ def run(work: Work, *, seconds: float) -> dict[str, Any] | Died:
         seconds: CPU seconds that one call of the answer may take.
     """
     ours, theirs = socket.socketpair()
-    pid = fork()
+    pid = programs.fork()
     if pid == 0:
         try:
             ours.close()

@@ -31,7 +31,6 @@ from datahall.checking.calling import kept_state, source_file
 from datahall.checking.watching import (
     Died,
     as_message,
-    fork,
     from_message,
     silence,
     watch,
@@ -100,7 +99,7 @@ class _Forked:
         hear, answers = os.pipe()
         self.returncode: int | None = None
         here = os.getpid()
-        self.pid = fork()
+        self.pid = programs.fork()
         if self.pid == 0:
             try:
                 os.setsid()  # Ctrl-C is the kernel's

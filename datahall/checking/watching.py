@@ -16,7 +16,6 @@ import secrets
 import select
 import signal
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ def watch(work: Work, *, seconds: float, line: int) -> dict[str, Any] | Died:
     reader, writer = os.pipe()
     key = secrets.token_hex(8)  # what else is written into the pipe is no message
     here = os.getpid()
-    pid = fork()
+    pid = programs.fork()
     if pid == 0:
         _judge(work, writer, key, here)
     os.close(writer)
@@ -88,13 +87,6 @@ def watch(work: Work, *, seconds: float, line: int) -> dict[str, Any] | Died:
     if why == "exit" and os.WEXITSTATUS(status) == _MUTE:
         return Died("mute", last)
     return Died(why, last)
-
-
-def fork() -> int:
-    """Fork; Python 3.12 warns of threads, which `child.can_fork` has looked at."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
 
 
 def as_message(found: dict[str, Any] | Died) -> bytes:

@@ -26,7 +26,6 @@ from types import FrameType
 from typing import Any
 
 from datahall import guardian, programs
-from datahall.checking.watching import fork
 
 MOST = 16
 """Moments that are looked at, if files change more often."""
@@ -193,7 +192,7 @@ def _in_child(work: Callable[[], bytes]) -> bytes | None:
     """Return what `work` returns in a forked process; None if it returned nothing."""
     reader, writer = os.pipe()
     parent = os.getpid()
-    pid = fork()
+    pid = programs.fork()
     if pid == 0:
         try:
             programs.die_with(parent)
