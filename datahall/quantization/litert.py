@@ -110,6 +110,8 @@ class Runner:
     Attributes:
         scale: Scale of the input codes; 0 where the input is float.
         zero_point: Their zero point.
+        output_scale: Scale of the output codes; 0 where the output is float.
+        output_zero_point: Their zero point.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Runner:
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
         self.scale, self.zero_point = self._input["quantization"]
+        self.output_scale, self.output_zero_point = self._output["quantization"]
 
     def prepare(self, batch: int) -> None:
         """Make room for so many images; `run` does it by itself when the number changes."""
