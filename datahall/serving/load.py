@@ -39,7 +39,7 @@ class LoadError(CourseError, RuntimeError):
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Replies:
     """What came back.
 
     Attributes:
@@ -53,7 +53,7 @@ class Loaded:
     latencies_ms: list[float]
 
     @property
-    def replies(self) -> int:
+    def count(self) -> int:
         """How many replies came."""
         return len(self.latencies_ms)
 
@@ -61,7 +61,7 @@ class Loaded:
         """Return the latency that so many percent of the replies do not exceed, in ms.
 
         Example:
-            >>> Loaded(1.0, {200: 4}, [1.0, 2.0, 3.0, 9.0]).percentile_ms(75)
+            >>> Replies(1.0, {200: 4}, [1.0, 2.0, 3.0, 9.0]).percentile_ms(75)
             3.0
         """
         if not self.latencies_ms:
@@ -160,7 +160,7 @@ class Loader:
         """The number of the process."""
         return self._running().pid
 
-    def run(self, requests: int = 0, *, seconds: float = 0.0, rate_per_s: float = 0.0) -> Loaded:
+    def run(self, requests: int = 0, *, seconds: float = 0.0, rate_per_s: float = 0.0) -> Replies:
         """Send requests and wait for their replies.
 
         Args:
@@ -183,7 +183,7 @@ class Loader:
         self._tell({"requests": requests, "seconds": seconds, "rate": rate_per_s})
         found = self._hear()
         statuses = {int(status): count for status, count in found["statuses"].items()}
-        return Loaded(found["seconds"], statuses, found["latencies_ms"])
+        return Replies(found["seconds"], statuses, found["latencies_ms"])
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -299,7 +299,7 @@ class Sender:
         await asyncio.gather(*(wire.ask() for wire in self.wires))
 
     async def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Follow an order; return what `Loaded` holds.
+        """Follow an order; return what `Replies` holds.
 
         Args:
             order: requests, seconds and rate, as `Loader.run` has them.

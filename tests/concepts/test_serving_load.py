@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datahall.errors import CourseError, ParameterError
-from datahall.serving import cost, floors, load
+from datahall.serving import costing, floors, load
 
 pytestmark = pytest.mark.processes
 
@@ -22,7 +22,7 @@ def test_every_request_is_sent_and_each_reply_counted() -> None:
         loaded = loader.run(200)
         again = loader.run(50)
     assert loaded.statuses == {200: 200}
-    assert loaded.replies == 200
+    assert loaded.count == 200
     assert again.statuses == {200: 50}
     assert loaded.latencies_ms == sorted(loaded.latencies_ms)
 
@@ -76,18 +76,18 @@ def test_a_load_without_end_is_refused() -> None:
 
 
 def test_processor_time_of_a_process_grows_with_what_it_does() -> None:
-    before = cost.cpu_s([os.getpid()])
+    before = costing.cpu_s([os.getpid()])
     begun = time.process_time()
     while time.process_time() - begun < 0.05:
         pass
-    assert cost.cpu_s([os.getpid()]) - before >= 0.04
+    assert costing.cpu_s([os.getpid()]) - before >= 0.04
 
 
 def test_time_of_a_process_that_has_ended_is_not_taken_for_nothing() -> None:
     with floors.serve("no-op") as floor:
         pass
     with pytest.raises(CourseError, match="has ended"):
-        cost.cpu_s([floor.pid])
+        costing.cpu_s([floor.pid])
 
 
 def test_services_are_measured_in_turn_and_each_costs_something() -> None:
@@ -95,8 +95,8 @@ def test_services_are_measured_in_turn_and_each_costs_something() -> None:
         floors.serve("no-op") as floor,
         load.Loader(floor.address, load.message("/v2")) as loader,
     ):
-        service = cost.UnderLoad(loader, (floor.pid,))
-        found = cost.interleaved({"one": service, "two": service}, rounds=2, requests=100)
+        service = costing.UnderLoad(loader, (floor.pid,))
+        found = costing.interleaved({"one": service, "two": service}, rounds=2, requests=100)
     assert set(found) == {"one", "two"}
     assert len(found["one"].cpu_us) == 2
     assert found["one"].median_us > 1

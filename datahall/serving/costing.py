@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import psutil
 
 from datahall.errors import CourseError
-from datahall.serving.load import Loaded, Loader
+from datahall.serving.load import Loader, Replies
 
 MICRO = 1e6
 
@@ -44,7 +44,7 @@ class Cost:
     """
 
     cpu_us: tuple[float, ...]
-    loads: tuple[Loaded, ...]
+    loads: tuple[Replies, ...]
 
     @property
     def median_us(self) -> float:
@@ -93,7 +93,7 @@ def _process_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def per_request_us(service: UnderLoad, requests: int) -> tuple[float, Loaded]:
+def per_request_us(service: UnderLoad, requests: int) -> tuple[float, Replies]:
     """Return the processor time of a request, and what came back.
 
     Args:
@@ -106,11 +106,11 @@ def per_request_us(service: UnderLoad, requests: int) -> tuple[float, Loaded]:
     before = cpu_s(service.pids)
     loaded = service.loader.run(requests)
     used = cpu_s(service.pids) - before
-    if not loaded.replies:
+    if not loaded.count:
         raise CourseError(
             f"None of {requests} requests has a reply. See whether the service is up."
         )
-    return MICRO * used / loaded.replies, loaded
+    return MICRO * used / loaded.count, loaded
 
 
 def interleaved(
@@ -126,7 +126,7 @@ def interleaved(
     Returns:
         What each costs, by name.
     """
-    found: dict[str, list[tuple[float, Loaded]]] = {name: [] for name in services}
+    found: dict[str, list[tuple[float, Replies]]] = {name: [] for name in services}
     for turn in range(rounds):
         names = list(services)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
