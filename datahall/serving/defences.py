@@ -257,6 +257,7 @@ class Defences:
         return len(self.on)
 
 
+ALL = Defences.all()
 # What is often found: the obvious is done, on the obvious way, and the other ways stand open.
 HALF = Defences(
     frozenset(

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from datahall.serving.defences import Defence, Defences
+from datahall.serving.defences import ALL, Defence, Defences
 from datahall.serving.elements import array_of, carried, flat, in_range
 from datahall.serving.protocol import (
     BINARY_TYPE,
@@ -30,7 +30,6 @@ from datahall.serving.protocol import (
     refuse,
 )
 
-ALL = Defences.all()
 REQUEST_FIELDS = frozenset({"id", "parameters", "inputs", "outputs"})
 TENSOR_FIELDS = frozenset({"name", "datatype", "shape", "data", "parameters"})
 OUTPUT_FIELDS = frozenset({"name", "parameters"})
