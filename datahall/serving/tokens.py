@@ -8,8 +8,8 @@ makes tokens, rotates its keys and revokes. The gateway asks the same questions 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,7 @@ from datahall.serving.protocol import Refusal
 
 ALGORITHM = "ES256"
 LONGEST_S = 24 * 3600.0
+STANDBY = 8
 ISSUER, AUDIENCE = "datahall", "datahall-serving"
 INFER, READ = "infer", "read"  # scopes: ask the model; ask about it
 
@@ -161,11 +162,15 @@ class _SigningKey:
     last_expiry: float = 0.0
 
 
+def _public(keys: Sequence[_SigningKey]) -> dict[str, bytes]:
+    return {one.kid: one.key.as_pem(private=False) for one in keys}
+
+
 class Issuer:
     """Makes tokens; holds its private keys in memory, and nowhere else.
 
-    Its public keys are known to the gateway before they are used: there is always one on standby.
-    So a rotation is one assignment, and no request meets a gateway that does not know the key yet.
+    Its public keys are known to the gateway before they are used: there are always some on
+    standby. So a rotation starts nothing anew, and no request meets a gateway that lacks its key.
 
     Args:
         name: The `iss` of its tokens.
@@ -173,7 +178,8 @@ class Issuer:
 
     def __init__(self, name: str = ISSUER) -> None:
         self.name = name
-        self._current, self._standby = _SigningKey(), _SigningKey()
+        self._current = _SigningKey()
+        self._standby = [_SigningKey() for _ in range(STANDBY)]
         self._retired: list[_SigningKey] = []
         self._revoked: dict[str, float] = {}
 
@@ -233,17 +239,24 @@ class Issuer:
         header = {"alg": ALGORITHM, "kid": own.kid, "typ": "JWT"}
         return jwt.encode(header, dict(claims), own.key, algorithms=[ALGORITHM])
 
-    def rotate(self, now: float) -> str:
-        """Sign with the key on standby from now on; return its name.
+    def rotate(self, now: float, *, first: Callable[[Keys], None] = lambda keys: None) -> str:
+        """Sign with the next key on standby from now on; return its name.
 
         The old key is still accepted until the last token that it signed has expired.
 
         Args:
             now: Seconds since 1970.
+            first: Called with the keys to trust, the new one among them, before it signs: so that
+                no token is older than the trust in it.
         """
-        self._retired = [old for old in (*self._retired, self._current) if old.last_expiry > now]
-        self._current, self._standby = self._standby, _SigningKey()
-        return self._current.kid
+        new = self._standby.pop(0)
+        self._retired.append(self._current)
+        keys = self.keys(now=now)
+        first(replace(keys, by_kid={**keys.by_kid, **_public([new])}))
+        self._current = new
+        if not self._standby:
+            self._standby = [_SigningKey() for _ in range(STANDBY)]
+        return new.kid
 
     def revoke(self, token_id: str, *, until: float | None = None) -> None:
         """Refuse a token from now on.
@@ -254,10 +267,9 @@ class Issuer:
         """
         self._revoked[token_id] = float("inf") if until is None else until
 
-    def public_keys(self) -> dict[str, bytes]:
-        """Return every public key that is accepted or about to be, PEM, by its name."""
-        known = (*self._retired, self._current, self._standby)
-        return {one.kid: one.key.as_pem(private=False) for one in known}
+    def standby(self) -> dict[str, bytes]:
+        """Return the public keys of rotations to come, PEM, by name: not accepted yet."""
+        return _public(self._standby)
 
     def keys(
         self, *, audience: str = AUDIENCE, scope: str = INFER, now: float | None = None
@@ -267,9 +279,11 @@ class Issuer:
         Args:
             audience: The service's own name.
             scope: What it demands.
-            now: Seconds since 1970; given, tokens that have expired leave the revoked ones.
+            now: Seconds since 1970; given, what has expired is left out.
         """
         if now is not None:
+            self._retired = [old for old in self._retired if old.last_expiry > now]
             self._revoked = {one: until for one, until in self._revoked.items() if until > now}
         revoked = frozenset(self._revoked)
-        return Keys(self.public_keys(), self.name, audience, scope, revoked)
+        accepted = _public([*self._retired, self._current])
+        return Keys(accepted, self.name, audience, scope, revoked)
