@@ -303,10 +303,61 @@ def test_a_stored_widget_is_a_problem(folder) -> None:
     )
 
 
-def test_a_prediction_needs_no_twin_and_counts_as_no_widget(folder) -> None:
-    guess = new_code_cell("guess = predictions.guess('k', 'How many?')", id="guess")
+def asks(
+    between: str = "", *, answer: str = "measured    1,234 images", last: str = ""
+) -> Callable[[list[NotebookNode]], None]:
+    """Put a question, a cell that says something, and its reveal after the lecture's question."""
+    guess = new_code_cell(f"guess = predictions.guess('k', 'How many?'){last}", id="guess")
     guess.metadata["tags"] = ["widget", "nbval-ignore-output"]
-    assert problems(folder.lecture(add_after("question", guess))) == []
+    middle = new_code_cell("print(counted)", id="middle")
+    middle.outputs = [new_output("stream", text=between)] if between else []
+    reveal = new_code_cell("guess.reveal(counted)", id="reveal")
+    reveal.outputs = [new_output("display_data", {"text/plain": answer})]
+
+    def change(cells: list[NotebookNode]) -> None:
+        place = next(i for i, each in enumerate(cells) if each.id == "question") + 1
+        cells[place:place] = [guess, middle, reveal]
+
+    return change
+
+
+def test_a_prediction_needs_no_twin_and_counts_as_no_widget(folder) -> None:
+    assert problems(folder.lecture(asks())) == []
+
+
+@pytest.mark.parametrize(
+    ("between", "answer"),
+    [
+        ("images: 1,234", "measured    1,234 images"),
+        ("share ≥ 0.9: yes (measured: 0.95)", "computed  0.95"),
+        ("so 2 times", "measured  2 times"),
+    ],
+)
+def test_nothing_between_a_guess_and_its_reveal_shows_the_answer(
+    folder, between: str, answer: str
+) -> None:
+    (said,) = problems(folder.lecture(asks(between, answer=answer)))
+    assert "middle: it shows the answer before guess.reveal" in said
+
+
+@pytest.mark.parametrize(
+    ("between", "answer"),
+    [("images: 11,234 and 1,234.5", "measured  1,234 images"), ("2 files", "measured  2 times")],
+)
+def test_another_number_is_no_answer(folder, between: str, answer: str) -> None:
+    assert problems(folder.lecture(asks(between, answer=answer))) == []
+
+
+def test_a_guess_is_not_shown_under_its_question_and_is_revealed(folder) -> None:
+    assert any(
+        "its last line shows" in line for line in problems(folder.lecture(asks(last="\nguess")))
+    )
+
+    def forget(cells: list[NotebookNode]) -> None:
+        asks()(cells)
+        cells.remove(cell(cells, "reveal"))
+
+    assert any("guess is never revealed" in line for line in problems(folder.lecture(forget)))
 
 
 def test_a_target_missed_by_less_than_half_only_warns(folder) -> None:

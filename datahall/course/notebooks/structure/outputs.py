@@ -22,6 +22,9 @@ LEAKS = {
         r"<[\w.]+ (object )?at 0x|<Figure size|<Axes: |<matplotlib\."
     ),
 }
+_ASKED = re.compile(r"(?m)^(\w+) = (?:predictions\.)?guess\(")
+_REVEALED = re.compile(r"(?m)^(?:measured|computed) +(\S+)(?: (\S+))?")
+_MARKUP = re.compile(r"<[^>]+>")
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -91,6 +94,40 @@ def widgets_have_twins(subject: Subject) -> Iterator[Fault]:
             )
 
 
+def predictions_are_not_spoiled(subject: Subject) -> Iterator[Fault]:
+    """Between a guess and its reveal no output shows the answer; guesses are not shown themselves.
+
+    The answer is read from the stored reveal, at the digits shown there. One of a digit or two
+    stands in many outputs by chance: it is looked for with its unit.
+    """
+    for place, cell in enumerate(subject.code):
+        for name in _ASKED.findall(cell.source):
+            if cell.source.rstrip().endswith(f"\n{name}"):
+                yield Fault(f"its last line shows {name} under its question.", cell.id)
+            later = subject.code[place + 1 :]
+            until = [i for i, each in enumerate(later) if f"{name}.reveal(" in each.source]
+            if not until:
+                yield Fault(f"{name} is never revealed.", cell.id)
+                continue
+            answers = _answers(later[until[0]])
+            for each in later[: until[0]]:
+                said = "\n".join(text_of_output(output) for output in each.outputs)
+                if any(answer.search(_MARKUP.sub(" ", said)) for answer in answers):
+                    yield Fault(f"it shows the answer before {name}.reveal(...).", each.id)
+
+
+def _answers(reveal: NotebookNode) -> list[re.Pattern[str]]:
+    """Return what would give away the answers that a stored reveal shows."""
+    found = []
+    for output in reveal.outputs:
+        text = str(output.get("data", {}).get("text/plain", output.get("text", "")))
+        for value, unit in _REVEALED.findall(text):
+            many = len(re.sub(r"\D", "", value).lstrip("0")) > 2
+            shown = re.escape(value) if many or not unit else rf"{re.escape(value)}\s{unit}"
+            found.append(re.compile(rf"(?<![\d.,]){shown}(?![.,]?\d)"))
+    return found
+
+
 def outputs_are_compared(subject: Subject) -> Iterator[Fault]:
     """At most a quarter of the cells hide their output from nbval; 40 % where time is the topic."""
     if subject.kind == "lab":
@@ -136,6 +173,7 @@ RULES: tuple[Rule, ...] = (
     ran_without_noise,
     pictures_are_small_and_described,
     widgets_have_twins,
+    predictions_are_not_spoiled,
     outputs_are_compared,
     file_is_small,
 )
