@@ -8,70 +8,20 @@ notebook goes on.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import html
 import json
-import math
-import re
 import statistics
 from collections.abc import Callable
 from typing import Any
 
-from datahall import reporting, runtime, state
+from datahall import reporting, runtime, state, units
 from datahall.errors import DataError, ParameterError
 from datahall.units import format_quantity
 
-_SUFFIXES = {
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "m": 1e-3,
-    "µ": 1e-6,
-    "u": 1e-6,
-    "n": 1e-9,
-    "%": 1.0,
-}
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(,\d{3})+(?![\d,])")  # 1,500; not the half of 1,5
+ENTER_S = 0.3  # after the key, the text it ends is on its way
 LOCKED = "Locked. Answer the question above, or skip it; the measurement then appears here."
-
-
-def parse_number(text: str, *, low: float | None = None, high: float | None = None) -> float:
-    """Read a guess as people type it: `1500`, `1,500`, `1.5e3`, `1.5k`.
-
-    Args:
-        text: What was typed.
-        low: Least value that can be.
-        high: Greatest value that can be.
-
-    Raises:
-        ParameterError: It is no number, or outside the possible range.
-
-    Example:
-        >>> parse_number("1.5k"), parse_number("2e6"), parse_number("98 %")
-        (1500.0, 2000000.0, 98.0)
-    """
-    cleaned = _THOUSANDS.sub(lambda group: group[0].replace(",", ""), text)
-    cleaned = cleaned.replace("_", "").replace(" ", "").strip()
-    factor = 1.0
-    if cleaned and cleaned[-1] in _SUFFIXES:
-        factor, cleaned = _SUFFIXES[cleaned[-1]], cleaned[:-1]
-    try:
-        value = float(cleaned) * factor
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ParameterError(
-            f"{text!r} is not a number. One number such as 1500, 1.5e3 or 1.5k was expected. Type "
-            "it again."
-        )
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise ParameterError(
-            f"{value:g} cannot be: the answer lies from {low:g} to {high:g}. Guess again."
-            if low is not None and high is not None
-            else f"{value:g} cannot be. Guess again."
-        )
-    return value
 
 
 def off_by(guessed: float, measured: float) -> str:
@@ -151,14 +101,10 @@ class Guess:
         if not runtime.interactive():
             reporting.table(rows())
             return
-        import ipywidgets
-        from IPython.display import display
-
-        place = ipywidgets.HTML(html.escape(LOCKED))
-        place.add_class("datahall-reveal")
+        shown = _Shown("datahall-reveal")
 
         def unlock() -> None:
-            place.value = _markup(rows())
+            shown.put(_markup(rows()), "\n".join(" ".join(row.values()) for row in rows()))
             if not self._kept:  # a reveal that is run again is no second guess
                 _keep(self, measured, model)
             self._kept = True
@@ -166,8 +112,36 @@ class Guess:
         if self.settled:
             unlock()
         else:
+            shown.put(html.escape(LOCKED), LOCKED)
             self._waiting.append(unlock)
-        display(place)  # type: ignore[no-untyped-call]
+
+    def _ipython_display_(self) -> None:
+        """Show nothing: the question already stands there."""
+
+
+class _Shown:
+    """What a cell shows now, and in its place later: HTML that stays when the kernel has gone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.handle: Any = None
+
+    def put_widget(self, box: Any) -> None:
+        """Show a widget, which lives as long as the kernel."""
+        from IPython.display import display
+
+        box.add_class(self.name)
+        self.handle = display(box, display_id=True)  # type: ignore[no-untyped-call]
+
+    def put(self, markup: str, words: str) -> None:
+        """Show HTML, which is saved with the notebook."""
+        from IPython.display import display
+
+        data = {"text/html": f'<div class="{self.name}">{markup}</div>', "text/plain": words}
+        if self.handle is None:
+            self.handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self.handle.update(data, raw=True)
 
 
 def _comparison(
@@ -220,37 +194,56 @@ def guess(
 
 def _form(asked: Guess) -> None:
     import ipywidgets
-    from IPython.display import display
 
     question = ipywidgets.HTML(f"<strong>{html.escape(asked.question)}</strong>")
     field, lock, skip = _controls(asked.unit)
     word = ipywidgets.HTML("")
+    shown = _Shown("datahall-guess")
 
     def settle(value: float | None, text: str) -> None:
+        if asked.settled:
+            return
         asked.lock_in(value)
         for control in (field, lock, skip):
             control.disabled = True
-        word.value = html.escape(text)
+        markup = f"<strong>{html.escape(asked.question)}</strong><br>{html.escape(text)}"
+        shown.put(markup, f"{asked.question} {text}")
 
     def on_lock(_: object) -> None:
         try:
-            value = parse_number(field.value, low=asked.low, high=asked.high)
+            value = units.read_quantity(field.value, asked.unit, low=asked.low, high=asked.high)
         except ParameterError as error:
             word.value = html.escape(str(error))
             return
         settle(value, f"Locked in: {format_quantity(value, asked.unit)}.")
 
+    _on_enter(field, on_lock)
     lock.on_click(on_lock)
     skip.on_click(lambda _: settle(None, "Skipped."))
-    box = ipywidgets.VBox(
-        [
-            question,
-            ipywidgets.HBox([field, lock, skip], layout=ipywidgets.Layout(flex_flow="row wrap")),
-            word,
-        ]
-    )
-    box.add_class("datahall-guess")
-    display(box)  # type: ignore[no-untyped-call]
+    row = ipywidgets.HBox([field, lock, skip], layout=ipywidgets.Layout(flex_flow="row wrap"))
+    shown.put_widget(ipywidgets.VBox([question, row, word]))
+
+
+def _on_enter(field: Any, act: Callable[[object], None]) -> None:
+    """Call a function when Enter is pressed in a text field, with all that was typed there.
+
+    The browser sends the key first and then the text, if that has changed since it was last sent.
+    """
+    pressed: list[asyncio.TimerHandle] = []
+
+    def on_message(_: object, content: dict[str, Any], __: object) -> None:
+        if content.get("event") == "submit":
+            pressed.append(asyncio.get_event_loop().call_later(ENTER_S, act, None))
+
+    def on_text(_: object) -> None:
+        while pressed:
+            waiting = pressed.pop()
+            if not waiting.cancelled() and waiting.when() > asyncio.get_event_loop().time():
+                waiting.cancel()
+                act(None)
+
+    field.on_msg(on_message)
+    field.observe(on_text, names="value")
 
 
 def _controls(unit: str) -> tuple[Any, Any, Any]:
@@ -258,7 +251,7 @@ def _controls(unit: str) -> tuple[Any, Any, Any]:
     import ipywidgets
 
     field = ipywidgets.Text(
-        placeholder="for example 1500 or 1.5k",
+        placeholder=units.example_of(unit),
         description=f"Guess ({unit})" if unit else "Guess",
         continuous_update=False,  # sent once, before the click: a value typed fast arrives whole
         style={"description_width": "initial"},

@@ -1,14 +1,15 @@
-"""Units: what a kilobyte is, and how a quantity is written.
+"""Units: what a kilobyte is, how a quantity is written, and how one is read.
 
 `KB`, `MB`, `GB` are powers of ten, `KIB`, `MIB`, `GIB` powers of two; they are never mixed.
-Read `format_quantity` first, then `format_duration`.
+Read `format_quantity` first, then `read_quantity` and `format_duration`.
 """
 
 from __future__ import annotations
 
 import math
+import re
 
-from datahall.errors import UnitError
+from datahall.errors import ParameterError, UnitError
 
 KB, MB, GB = 10**3, 10**6, 10**9
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -17,6 +18,10 @@ BYTES_PER_FLOAT32 = 4
 # Units that take SI prefixes; every other unit ("%", "images", "epochs") is written as it is.
 PREFIXED = ("B", "B/s", "FLOP", "FLOP/s", "FLOP/B", "s", "W", "J", "Hz")
 PREFIXES = {-9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+
+_PREFIXES = {"": 1.0, "u": 1e-6, **{sign: 10.0**power for power, sign in PREFIXES.items()}}
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(,\d{3})+(?![\d,])")  # 1,500; not the half of 1,5
+_TYPED = re.compile(r"(?P<number>[+-]?[\d.,_]+(?:e[+-]?\d+)?)\s*(?P<unit>.*)", re.IGNORECASE)
 
 
 def format_number(value: float, digits: int = 3) -> str:
@@ -77,6 +82,79 @@ def format_quantity(value: float, unit: str = "", digits: int = 3) -> str:
         written = f"{scaled:.{max(0, digits - 1 - _magnitude(scaled, digits))}f}"
         return f"{written} {PREFIXES[exponent]}{unit}"
     return f"{format_number(value, digits)} {unit}".strip()
+
+
+def read_quantity(
+    text: str, unit: str = "", *, low: float | None = None, high: float | None = None
+) -> float:
+    """Read a guess as people type it: `1500`, `1,500`, `1.5e3`, `1.5k`, `100 GFLOP/s`.
+
+    Args:
+        text: What was typed; an SI prefix may follow the number, and the unit.
+        unit: The unit that is asked for.
+        low: Least value that can be.
+        high: Greatest value that can be.
+
+    Returns:
+        The number in `unit`.
+
+    Raises:
+        ParameterError: It is no number, is in another unit, or outside the possible range.
+
+    Example:
+        >>> read_quantity("1.5k"), read_quantity("2e6"), read_quantity("98 %", "%")
+        (1500.0, 2000000.0, 98.0)
+        >>> read_quantity("100 GFLOP/s", "FLOP/s")
+        100000000000.0
+    """
+    cleaned = _THOUSANDS.sub(lambda group: group[0].replace(",", ""), text).strip()
+    typed = _TYPED.fullmatch(cleaned)
+    try:
+        value = float(typed["number"].replace("_", "")) if typed else math.nan
+    except ValueError:
+        value = math.nan
+    if typed is None or not math.isfinite(value):
+        advice = example_of(unit).removeprefix("for example ")
+        comma = " A decimal point is a dot." if re.search(r"\d,\d", text) else ""
+        raise ParameterError(
+            f"{text!r} is not a number. One number such as {advice} was expected.{comma} Type it "
+            "again."
+        )
+    value *= _factor(typed["unit"].strip(), unit)
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ParameterError(
+            f"{value:g} cannot be: the answer lies from {low:g} to {high:g}. Guess again."
+            if low is not None and high is not None
+            else f"{value:g} cannot be. Guess again."
+        )
+    return value
+
+
+def _factor(written: str, unit: str) -> float:
+    """Return what a prefix, with or without the unit, multiplies the number by."""
+    bare = written.removesuffix(unit).strip() if unit else written
+    if bare in _PREFIXES and (bare == "" or written == bare or unit in PREFIXED):
+        return _PREFIXES[bare]
+    wanted = f"The answer is in {unit}" if unit else "The answer has no unit"
+    raise ParameterError(
+        f"{written!r} after the number is not understood. {wanted}; the prefixes n, µ, m, k, M, G, "
+        "T and P are read too. Type it again."
+    )
+
+
+def example_of(unit: str) -> str:
+    """Return an example of what may be typed in a unit.
+
+    Args:
+        unit: A unit.
+
+    Example:
+        >>> example_of("FLOP/s")
+        'for example 1.5e9 or 1.5 GFLOP/s'
+    """
+    if unit in PREFIXED:
+        return {"s": "for example 0.02 or 20 ms"}.get(unit, f"for example 1.5e9 or 1.5 G{unit}")
+    return "for example 40" if unit == "%" else "for example 1500 or 1.5k"
 
 
 def _magnitude(value: float, digits: int) -> int:

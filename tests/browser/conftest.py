@@ -98,7 +98,7 @@ class Sheet:
         self.page.wait_for_function(
             changed, arg=[place.element_handle(), before], timeout=seconds * 1000
         )
-        return str(place.inner_text()).strip()
+        return str(place.text_content()).strip()
 
     def wait_for_picture(self, panel: Any, before: list[str], *, seconds: float = 30) -> None:
         """Wait until the picture differs from `before`."""
