@@ -20,6 +20,7 @@ from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from datahall import living
 from datahall.errors import CourseError, ParameterError
 
 DPI = 80
@@ -220,7 +221,6 @@ class Panel:
                 grid_gap="0.5em 1.5em",
             ),
         )
-        box.add_class("datahall-panel")
         return box
 
     @property
@@ -260,8 +260,13 @@ class Panel:
             self._picture.alt_text = words
         self.draws += 1
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.box._repr_mimebundle_(**options)
+    def _ipython_display_(self) -> None:
+        left = living.picture(
+            base64.b64encode(self._picture.value).decode(),
+            self.text,
+            to_do="This figure can be moved in JupyterLab: run its cell.",
+        )
+        living.Place("datahall-panel").put_widget(self.box, left, self.text)
 
     def __repr__(self) -> str:
         return f"Panel({', '.join(self.controls)})"

@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-from datahall import reporting, runtime, state, units
+from datahall import living, reporting, runtime, state, units
 from datahall.errors import DataError, ParameterError
 from datahall.units import format_quantity
 
@@ -30,12 +30,16 @@ def off_by(guessed: float, measured: float) -> str:
     Example:
         >>> off_by(200, 100), off_by(50, 100), off_by(101, 100)
         ('2.0 times too high', '2.0 times too low', 'within 5 %')
+        >>> off_by(50, 1e9)
+        'more than 1,000 times too low'
     """
     if guessed > 0 and measured > 0:
         ratio = guessed / measured
         if abs(ratio - 1) <= 0.05:
             return "within 5 %"
-        return f"{ratio:.1f} times too high" if ratio > 1 else f"{1 / ratio:.1f} times too low"
+        factor = max(ratio, 1 / ratio)
+        far = f"{factor:.1f}" if factor < 1000 else "more than 1,000"
+        return f"{far} times too {'high' if ratio > 1 else 'low'}"
     return f"off by {guessed - measured:+.3g}"
 
 
@@ -101,7 +105,7 @@ class Guess:
         if not runtime.interactive():
             reporting.table(rows())
             return
-        shown = _Shown("datahall-reveal")
+        shown = living.Place("datahall-reveal")
 
         def unlock() -> None:
             shown.put(_markup(rows()), "\n".join(" ".join(row.values()) for row in rows()))
@@ -117,31 +121,6 @@ class Guess:
 
     def _ipython_display_(self) -> None:
         """Show nothing: the question already stands there."""
-
-
-class _Shown:
-    """What a cell shows now, and in its place later: HTML that stays when the kernel has gone."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.handle: Any = None
-
-    def put_widget(self, box: Any) -> None:
-        """Show a widget, which lives as long as the kernel."""
-        from IPython.display import display
-
-        box.add_class(self.name)
-        self.handle = display(box, display_id=True)  # type: ignore[no-untyped-call]
-
-    def put(self, markup: str, words: str) -> None:
-        """Show HTML, which is saved with the notebook."""
-        from IPython.display import display
-
-        data = {"text/html": f'<div class="{self.name}">{markup}</div>', "text/plain": words}
-        if self.handle is None:
-            self.handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self.handle.update(data, raw=True)
 
 
 def _comparison(
@@ -198,7 +177,7 @@ def _form(asked: Guess) -> None:
     question = ipywidgets.HTML(f"<strong>{html.escape(asked.question)}</strong>")
     field, lock, skip = _controls(asked.unit)
     word = ipywidgets.HTML("")
-    shown = _Shown("datahall-guess")
+    shown = living.Place("datahall-guess")
 
     def settle(value: float | None, text: str) -> None:
         if asked.settled:
@@ -221,7 +200,8 @@ def _form(asked: Guess) -> None:
     lock.on_click(on_lock)
     skip.on_click(lambda _: settle(None, "Skipped."))
     row = ipywidgets.HBox([field, lock, skip], layout=ipywidgets.Layout(flex_flow="row wrap"))
-    shown.put_widget(ipywidgets.VBox([question, row, word]))
+    left = f"<strong>{html.escape(asked.question)}</strong><br><em>Run this cell to answer.</em>"
+    shown.put_widget(ipywidgets.VBox([question, row, word]), left, asked.question)
 
 
 def _on_enter(field: Any, act: Callable[[object], None]) -> None:

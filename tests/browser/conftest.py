@@ -77,6 +77,12 @@ class Sheet:
         ids = [cell.id for cell in normalise.read(ROOT / "notebooks" / f"{self.stem}.ipynb").cells]
         return self.page.locator(".jp-Notebook .jp-Cell").nth(ids.index(name))
 
+    def save(self) -> None:
+        """Save the notebook, and wait until the file has it."""
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("Control+s")
+        self.page.locator(".jp-mod-dirty").wait_for(state="detached", timeout=30_000)
+
     def panels(self) -> list[Any]:
         """Return the widgets to explore, in order."""
         return list(self.page.locator(".datahall-panel").all())
@@ -142,6 +148,10 @@ class Lab:
     def open(self, browser: Any, stem: str, **parameters: Any) -> Sheet:
         """Open a lecture, with other parameters if some are given."""
         self._copy(stem, parameters)
+        return self.reopen(browser, stem)
+
+    def reopen(self, browser: Any, stem: str) -> Sheet:
+        """Open a lecture as it was left."""
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         sheet = Sheet(page, stem)
         page.goto(f"{self.address}/lab/tree/notebooks/{stem}.ipynb?token={self.token}&reset")

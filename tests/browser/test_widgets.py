@@ -51,6 +51,29 @@ def test_a_learner_runs_all_cells_guesses_and_moves_every_control(opened: Any) -
     assert opened.errors() == []
 
 
+def test_the_next_day_the_page_still_says_what_was(lab: Any, browser: Any) -> None:
+    sheet = lab.open(browser, "00_start_here")
+    sheet.run_all(seconds=240)
+    answer(sheet, sheet.page.locator(".datahall-guess").first)
+    panels = len(sheet.panels())
+    sheet.save()
+    sheet.page.close()
+    lab.close_kernels()
+    later = lab.reopen(browser, "00_start_here")
+    pictures = later.page.locator(".datahall-left img:visible")
+    pictures.first.wait_for()
+    assert pictures.count() == panels
+    assert all(len(each.get_attribute("alt")) > 20 for each in pictures.all())
+    assert "run its cell" in later.page.locator(".datahall-left:visible").last.inner_text()
+    assert "Locked in" in later.page.locator(".datahall-guess").first.inner_text()
+    later.page.locator(".datahall-reveal table").first.wait_for()
+    later.page.wait_for_timeout(3000)  # until the manager of widgets knows that they are lost
+    assert not later.page.get_by_text("Error displaying widget").locator("visible=true").count()
+    later.photograph(later.page.locator(".datahall-left:visible").last, "next-day")
+    later.page.close()
+    lab.close_kernels()
+
+
 def guess_all(sheet: Any) -> None:
     """Answer the first question, skip the others, by keyboard; each answer must then appear."""
     forms = sheet.page.locator(".datahall-guess").all()

@@ -1,9 +1,12 @@
 """A guess: asked, locked, kept, revealed; and passed over where nobody reads along."""
 
+import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from datahall import predictions
 
@@ -33,6 +36,12 @@ class Handle:
 
     def update(self, what: object, *, raw: bool = False) -> None:
         self.screen[self.place] = what
+
+
+def form(shown: Screen) -> Any:
+    """Return the form that is shown first: question, row of controls, words."""
+    view = shown[0]["application/vnd.jupyter.widget-view+json"]  # type: ignore[index]
+    return _instances[view["model_id"]].children
 
 
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
@@ -83,7 +92,7 @@ def test_the_form_refuses_what_is_no_number_and_locks_what_is(
 ) -> None:
     shown = screen(monkeypatch)
     asked = predictions.guess("01.x", "How many?", low=0, high=100)
-    _, row, word = shown[0].children  # type: ignore[attr-defined]
+    _, row, word = form(shown)
     field, lock, skip = row.children
     field.value = "many"
     lock.click()
@@ -116,3 +125,36 @@ def test_history_shows_how_the_feeling_for_numbers_has_changed(
     (reader / "guesses.jsonl").write_text("\n".join(lines))
     predictions.history()
     assert "6.0 in the first 2, 1.5 in the last 2" in capsys.readouterr().out
+
+
+def test_enter_locks_in_what_is_typed_also_if_the_text_comes_after_the_key(
+    reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def typed(*, text_first: bool) -> predictions.Guess:
+        shown = screen(monkeypatch)
+        asked = predictions.guess("01.x", "How many?", low=0)
+        field = form(shown)[1].children[0]
+        if text_first:
+            field.value = "42"
+        else:
+            field.value = "4"
+        field._handle_custom_msg({"event": "submit"}, [])
+        if not text_first:
+            field.value = "42"
+        await asyncio.sleep(2 * predictions.ENTER_S)
+        return asked
+
+    for text_first in (True, False):
+        asked = asyncio.run(typed(text_first=text_first))
+        assert asked.value == 42
+
+
+def test_a_settled_question_stays_as_plain_html(
+    reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = screen(monkeypatch)
+    predictions.guess("01.x", "How <many>?", unit="s")
+    row = form(shown)[1]
+    row.children[0].value = "20 ms"
+    row.children[1].click()
+    assert "How &lt;many&gt;?" in str(shown[0]) and "Locked in: 20.0 ms." in str(shown[0])

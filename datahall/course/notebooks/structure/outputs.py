@@ -104,16 +104,20 @@ def predictions_are_not_spoiled(subject: Subject) -> Iterator[Fault]:
         for name in _ASKED.findall(cell.source):
             if cell.source.rstrip().endswith(f"\n{name}"):
                 yield Fault(f"its last line shows {name} under its question.", cell.id)
-            later = subject.code[place + 1 :]
-            until = [i for i, each in enumerate(later) if f"{name}.reveal(" in each.source]
-            if not until:
-                yield Fault(f"{name} is never revealed.", cell.id)
-                continue
-            answers = _answers(later[until[0]])
-            for each in later[: until[0]]:
-                said = "\n".join(text_of_output(output) for output in each.outputs)
-                if any(answer.search(_MARKUP.sub(" ", said)) for answer in answers):
-                    yield Fault(f"it shows the answer before {name}.reveal(...).", each.id)
+            yield from _spoilers(name, cell.id, subject.code[place + 1 :])
+
+
+def _spoilers(name: str, asked: str, later: list[NotebookNode]) -> Iterator[Fault]:
+    """Find the cells after a question that show its answer before the reveal."""
+    until = [place for place, cell in enumerate(later) if f"{name}.reveal(" in cell.source]
+    if not until:
+        yield Fault(f"{name} is never revealed.", asked)
+        return
+    answers = _answers(later[until[0]])
+    for cell in later[: until[0]]:
+        said = "\n".join(text_of_output(output) for output in cell.outputs)
+        if any(answer.search(_MARKUP.sub(" ", said)) for answer in answers):
+            yield Fault(f"it shows the answer before {name}.reveal(...).", cell.id)
 
 
 def _answers(reveal: NotebookNode) -> list[re.Pattern[str]]:
