@@ -328,6 +328,8 @@ ALLOWED = Bank.of(
              "no uncertainty"),
         Slip({f"+ {_DOUBT}": f"- {_DOUBT}"},
              "The doubt speaks against the claim: add it to the loss.", "the kind side of doubt"),
+        Slip({f"{_DOUBT} <=": f"{_DOUBT} <"}, "Exactly 0.1 points are at most 0.1 points.",
+             "refuses exactly 0.1 points"),
         Slip({"lost - won +": "lost +"}, "Images that int8 gains count too: lost − won.",
              "forgets what was won"),
         Slip({"lost - won + ": "won - lost + "}, "A loss is lost − won.", "the sign"),

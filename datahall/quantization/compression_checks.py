@@ -85,7 +85,7 @@ fake_quantize = Check(
 _STEPS = "Write the steps down: which layer gives a bit, and what does the file have then?"
 _TWO, _THREE = {"a": 80, "b": 80}, {"a": 80, "b": 80, "c": 80}
 _MANY, _EVEN = {"a": 800, "b": 80, "c": 160}, trials.falling(a=30, b=9, c=1)
-_HARM = trials.falling(a=50, b=1)
+_HARM, _DEAR = trials.falling(a=50, b=1), trials.falling(a=1e6, b=1)
 
 spend = Check(
     "06.9",
@@ -95,6 +95,7 @@ spend = Check(
     steps=[
         Property("takes bits where they harm least", trials.fits(_TWO, _HARM, 125), idea=_STEPS),
         Property("stops when the file fits exactly", trials.fits(_TWO, _HARM, 120), idea=_STEPS),
+        Property("leaves a layer its 8 bits", trials.fits(_TWO, _DEAR, 150), idea="a keeps all 8."),
         Property("goes down to 2 bits", trials.fits({"a": 80, "b": 8}, _HARM, 42), idea="All 2."),
         Property("weighs the rise against the bytes", trials.fits(_MANY, _EVEN, 560),
                  idea="Divide the rise by the bytes saved."),
@@ -107,7 +108,7 @@ spend = Check(
 
 def _between(kernel: Any, places: int, keep: int) -> tuple[Array, Array, Array, int]:
     """Return a dense pair with three channels at so many places."""
-    return np.array(kernel, float), np.array([0.1, 0.2, 0.3]), draws.numbered(3 * places, 2), keep
+    return np.array(kernel, float), np.array([0.3, 0.1, 0.2]), draws.numbered(3 * places, 2), keep
 
 
 prune = Check(
@@ -149,6 +150,7 @@ allowed = Check(
         Trap("a tie", ([draws.row(9, 1, [2.0], [2.0])], 0, 0, 100), idea="As fast."),
         Trap("a small loss, uncertain", ([_GOOD], 8, 6, 10_000), idea="2 + 7.48 is below 10."),
         Trap("more uncertain", ([_GOOD], 41, 39, 10_000), idea="2 + 17.9 is above 10."),
+        Trap("exactly 0.1 points", ([_GOOD], 2, 2, 4000), idea="0 + 4 is at most 4."),
         Trap("a loss above the bound", ([_GOOD], 12, 0, 10_000), idea="12 + 6.93."),
         Trap("more won than lost", ([_GOOD], 0, 60, 10_000), idea="−60 + 15.5."),
         Search(draws.TABLES, idea="Judge each claim by itself, row by row."),

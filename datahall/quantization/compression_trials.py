@@ -211,8 +211,9 @@ def _searched(
 
 
 def _known(bits: Bits, sizes: Mapping[str, int], called: str = "spend asked for") -> None:
-    if set(bits) != set(sizes) or not all(count in bitfile.MENU for count in bits.values()):
-        raise AssertionError(f"{called} {bits}, expected 2 to 8 for each of {', '.join(sizes)}")
+    known = all(isinstance(n, (int, np.integer)) and n in bitfile.MENU for n in bits.values())
+    if set(bits) != set(sizes) or not known:
+        raise AssertionError(f"{called} {bits}, expected ints, 2 to 8, for {', '.join(sizes)}")
 
 
 @cache

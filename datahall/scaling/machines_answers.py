@@ -5,9 +5,11 @@ The bank says of each whether it is right, and what is said to whoever writes it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +191,25 @@ class OpenRename(_InFolder):
     def load(self) -> Any:
         """Load the only file."""
         return self._of(self.folder / "state.npz")
+
+
+class BackUp(_InFolder):
+    """Keeps the old file as a backup, and writes the new one in place."""
+
+    def save(self, state: Any) -> None:
+        """Move what is there to the backup, whole or not, then write."""
+        path = self.folder / "state.npz"
+        if path.exists():
+            path.replace(self.folder / "backup.npz")
+        np.savez(path, **state)
+
+    def load(self) -> Any:
+        """Load the file, or the backup if that fails."""
+        for name in ("state.npz", "backup.npz"):
+            with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):
+                if (found := self._of(self.folder / name)) is not None:
+                    return found
+        return None
 
 
 class AsText(_InFolder):

@@ -172,6 +172,10 @@ CHECKPOINT = Bank.of(
         Slip({"**state": 'weights=state.get("weights", 0)'},
              "Without momentum and position in the data the training goes another way: keep all.",
              "keeps the weights only"),
+        Wrong(machines_answers.BackUp,
+              "After a kill the file may be torn and the backup the only whole one: do not "
+              "replace it by the torn one.",
+              "moves a torn file over its backup"),
         Wrong(machines_answers.AsText,
               "As text, 9 comes after 10: compare numbers.",
               "sorts numbers as text"),

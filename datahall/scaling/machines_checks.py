@@ -117,5 +117,7 @@ Checkpoint = Check(
                  idea="What does the folder hold between each two lines of save?"),
         Property("goes on after a kill", machines_proofs.goes_on,
                  idea="A killed save leaves files: does the next one cope with them?"),
+        Property("survives two kills in a row", machines_proofs.survives_two_kills,
+                 idea="Which file is whole after the first kill, and what does save do to it?"),
     ],
 )  # fmt: skip

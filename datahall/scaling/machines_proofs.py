@@ -228,6 +228,42 @@ def goes_on(answer: Any) -> str | None:
     return _killed(answer, [_state(1)], again=True)
 
 
+def survives_two_kills(answer: Any) -> str | None:
+    """Kill a second save at every moment, start again, and kill the next one at every moment."""
+    if said := gives_back(answer):  # then it is not the kills
+        return said
+    with killing.folder() as room:
+        try:
+            first = killing.moments(lambda folder: _saving(answer, [_state(1)], folder), room)
+        except ChildProcessError as error:
+            return f"the second save was tried in a process of its own: {error}"
+        for one in first:
+            killing.restore(room, one)
+            base = next((n for n in (1, 2) if _found(answer, room, [_state(n)]) is None), None)
+            if base and (said := _killed_again(answer, room, one, _state(base))):
+                return f"killed in the middle of the second save ({one.became}), and {said}"
+    return None
+
+
+def _killed_again(answer: Any, room: Path, one: killing.Snapshot, base: State) -> str | None:
+    def call(folder: Path) -> Callable[[], None]:
+        killing.restore(folder, one)
+        started = answer(folder)
+        started.load()
+        return lambda: started.save(_state(3))
+
+    try:
+        later = killing.moments(call, room)
+    except ChildProcessError:
+        return "started again, load or the next save raised an error"
+    for two in later:
+        killing.restore(room, two)
+        if (said := _found(answer, room, [base, _state(3)])) is not None:
+            said = said or "load returned None"
+            return f"started again, killed in the middle of the next one ({two.became}), {said}"
+    return None
+
+
 def _killed(answer: Any, before: list[State], *, again: bool = False) -> str | None:
     if said := gives_back(answer):  # then it is not the kill
         return said

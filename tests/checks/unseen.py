@@ -1626,6 +1626,171 @@ def softmax_in_float32(logits):
     return special.softmax(logits, axis=-1).astype(np.float32)
 
 
+# 05.5 ---------------------------------------------------------------------------------------------
+
+
+@right("05.5")
+def the_gap_between_the_last_two(times):
+    computed = times[..., 1] - times[..., 0]
+    *_, second, last = np.sort(computed, axis=0)
+    alone = np.where(last > second, computed.argmax(axis=0), -1)
+    for rank in range(len(times)):
+        if 2 * (alone == rank).sum() > len(alone):
+            return rank, float((last - second)[alone == rank].sum() / len(alone))
+    return None
+
+
+@wrong("05.5", "One long pause")
+def waits_least_on_average(times):
+    waited = (times[..., 2] - times[..., 1]).mean(axis=1)
+    computed, rank = times[..., 1] - times[..., 0], int(waited.argmin())
+    gain = computed[rank] - np.delete(computed, rank, axis=0).max(axis=0)
+    return (rank, float(np.maximum(gain, 0).mean())) if (gain > 0).any() else None
+
+
+@wrong("05.5", "Half of the steps")
+def the_largest_median(times):
+    computed = times[..., 1] - times[..., 0]
+    median = np.median(computed, axis=1)
+    rank = int(median.argmax())
+    gain = computed[rank] - np.delete(computed, rank, axis=0).max(axis=0)
+    alone = (median[rank] > np.delete(median, rank)).all()
+    return (rank, float(np.maximum(gain, 0).mean())) if alone else None
+
+
+# 05.6 ---------------------------------------------------------------------------------------------
+
+
+@right("05.6")
+def from_loss_to_loss(work, interval, write, restart, losses):
+    now = safe = 0
+    for loss in [*losses, math.inf]:
+        while safe < work:
+            part = min(interval, work - safe)
+            done = now + part + write * (safe + part < work)
+            if done > loss:
+                break
+            now, safe = done, safe + part
+        if safe == work:
+            return now
+        now = loss + restart
+    return now
+
+
+@wrong("05.6")
+def restarts_one_after_the_other(work, interval, write, restart, losses):
+    now = safe = 0
+    for loss in [*losses, math.inf]:
+        while safe < work:
+            part = min(interval, work - safe)
+            done = now + part + write * (safe + part < work)
+            if done > loss:
+                break
+            now, safe = done, safe + part
+        if safe == work:
+            return now
+        now = max(now, loss) + restart
+    return now
+
+
+@wrong("05.6")
+def reads_as_long_as_it_writes(work, interval, write, restart, losses):
+    end = from_loss_to_loss(work, interval, write, restart + write, losses)
+    return end if losses else from_loss_to_loss(work, interval, write, restart, losses)
+
+
+# 05.7 ---------------------------------------------------------------------------------------------
+
+
+def one_forward_one_backward(stage, stages, microbatches):
+    ahead = min(stages - 1 - stage, microbatches)
+    passes = [("F", n) for n in range(ahead)]
+    for n in range(microbatches - ahead):
+        passes += [("F", ahead + n), ("B", n)]
+    return passes + [("B", n) for n in range(microbatches - ahead, microbatches)]
+
+
+@right("05.7")
+def begins_with_the_last_number(stage, stages, microbatches):
+    passes = one_forward_one_backward(stage, stages, microbatches)
+    return [(kind, microbatches - 1 - n) for kind, n in passes]
+
+
+@wrong("05.7")
+def in_blocks_that_fit(stage, stages, microbatches):
+    passes = []
+    for first in range(0, microbatches, stages):
+        block = range(first, min(first + stages, microbatches))
+        passes += [("F", n) for n in block] + [("B", n) for n in block]
+    return passes
+
+
+@wrong("05.7")
+def the_newest_goes_backward(stage, stages, microbatches):
+    passes, kept, sent = [], [], 0
+    while sent < microbatches or kept:
+        if sent < microbatches and len(kept) < stages - stage:
+            passes.append(("F", sent))
+            kept.append(sent)
+            sent += 1
+        else:
+            passes.append(("B", kept.pop()))
+    return passes
+
+
+# 05.8 ---------------------------------------------------------------------------------------------
+
+
+class InOneFile:
+    def __init__(self, folder):
+        self.folder = folder
+        self.path = folder / "state.npz"
+
+    def load(self):
+        if not self.path.exists():
+            return None
+        with np.load(self.path) as stored:
+            return dict(stored)
+
+
+@right("05.8")
+class NumberedFiles:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def save(self, state):
+        old = sorted(self.folder.glob("state-*.npy"))
+        number = int(old[-1].stem.split("-")[1]) + 1 if old else 0
+        with (self.folder / "part").open("wb") as part:
+            np.save(part, np.array([state], dtype=object), allow_pickle=True)
+        (self.folder / "part").rename(self.folder / f"state-{number:09d}.npy")
+        for path in old:
+            path.unlink()
+
+    def load(self):
+        found = sorted(self.folder.glob("state-*.npy"))
+        return np.load(found[-1], allow_pickle=True)[0] if found else None
+
+
+@wrong("05.8", "A killed save leaves its files")
+class OnlyWhereNothingIs(InOneFile):
+    def save(self, state):
+        with (self.folder / "part").open("xb") as part:
+            np.savez(part, **state)
+        (self.folder / "part").replace(self.path)
+
+
+@wrong("05.8")
+class OneSaveBehind(InOneFile):
+    last = None
+
+    def save(self, state):
+        if self.last is not None:
+            np.savez(self.folder / "part.npz", **self.last)
+            (self.folder / "part.npz").replace(self.path)
+        self.last = state
+
+
 # 06.1 ---------------------------------------------------------------------------------------------
 
 
@@ -1838,6 +2003,12 @@ def small_layers_keep_eight(layers, budget_bytes, size_of, probe):
         while bits[name] > 2 and size_of(bits) > budget_bytes:
             bits[name] -= 1
     return bits
+
+
+@wrong("06.9")
+def leaves_out_what_keeps_8_bits(layers, budget_bytes, size_of, probe):
+    bits = goes_down_recursively(layers, budget_bytes, size_of, probe)
+    return {name: count for name, count in bits.items() if count < 8}
 
 
 @wrong("06.9")
