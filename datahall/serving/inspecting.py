@@ -1,94 +1,20 @@
 """A token taken apart and changed: what it says, and which check stops which change.
 
-`opened` reads a token as anybody can: no key is needed to read one. `changed` alters a token in one
-place, as a caller could who has no key, or, `signed_again`, as the issuer itself would have made
-it.
+`changed` alters a token in one place, as a caller could who has no key, or, `signed_again`, as the
+issuer itself would have made it. `told` says in a few words what a service decides.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from datahall.errors import ParameterError
+from datahall.serving import forging
 from datahall.serving.protocol import Refusal
 from datahall.serving.tokens import Claims, Issuer
 
 HOUR_S = 3600
-
-
-@dataclass(frozen=True)
-class OpenedToken:
-    """What a token says, believed or not.
-
-    Attributes:
-        header: Which key and algorithm, so it says.
-        claims: Who, for whom, until when, so it says.
-        signature: The bytes that prove it, or not.
-    """
-
-    header: dict[str, Any]
-    claims: dict[str, Any]
-    signature: bytes
-
-
-def encoded(content: bytes) -> str:
-    """Return bytes in base64url without the padding, as tokens have them.
-
-    Example:
-        >>> encoded(b'{"alg":"none"}')
-        'eyJhbGciOiJub25lIn0'
-    """
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def decoded(text: str) -> bytes:
-    """Return what `encoded` was given.
-
-    Example:
-        >>> decoded("eyJhbGciOiJub25lIn0")
-        b'{"alg":"none"}'
-    """
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def opened(token: str) -> OpenedToken:
-    """Read a token without judging it.
-
-    Args:
-        token: Three parts with dots between.
-
-    Raises:
-        ParameterError: It has no three parts, or they are no base64url of JSON.
-    """
-    try:
-        header, claims, signature = token.split(".")
-        return OpenedToken(
-            json.loads(decoded(header)), json.loads(decoded(claims)), decoded(signature)
-        )
-    except (ValueError, binascii.Error) as error:
-        raise ParameterError(
-            f"A text of {len(token)} letters is no token ({type(error).__name__}). Three parts of "
-            "base64url with dots between were expected. Give one that an issuer made."
-        ) from error
-
-
-def written(header: Mapping[str, Any], claims: Mapping[str, Any], signature: bytes) -> str:
-    """Return a token of three parts, whatever they say.
-
-    Args:
-        header: Its header.
-        claims: Its claims.
-        signature: Its signature.
-    """
-    parts = (json.dumps(each, separators=(",", ":")).encode() for each in (header, claims))
-    return ".".join([*map(encoded, parts), encoded(signature)])
 
 
 def _claim(name: str, value: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
@@ -128,30 +54,18 @@ def changed(issuer: Issuer, token: str, change: str, *, signed_again: bool = Fal
     """
     if change not in CHANGES:
         raise ParameterError(f"change is {change!r}. Expected one of: {', '.join(CHANGES)}.")
-    parts = opened(token)
-    claims = dict(parts.claims)
+    header, claims, signature = forging.parts(token)
     if change in CLAIMS:
         CLAIMS[change](claims)
-    if change in CLAIMS or (change == "nothing" and signed_again):
-        return (
-            issuer.sign(claims) if signed_again else written(parts.header, claims, parts.signature)
-        )
-    if change == "signature: one bit":
-        flipped = bytes([parts.signature[0] ^ 1, *parts.signature[1:]])
-        return written(parts.header, claims, flipped)
-    return token if change == "nothing" else _other_header(issuer, parts, change)
-
-
-def _other_header(issuer: Issuer, parts: OpenedToken, change: str) -> str:
-    """Return a token whose header tells the service how to be deceived."""
+    if change in CLAIMS or change == "nothing":
+        return issuer.sign(claims) if signed_again else forging.joined(header, claims, signature)
     if change == "alg: none":
-        return written({**parts.header, "alg": "none"}, parts.claims, b"")
+        return forging.unsigned(token)
+    if change == "alg: HS256 with the public key":
+        return forging.confused(token, issuer.keys().by_kid[issuer.kid])
     if change == "kid: a path":
-        return written({**parts.header, "kid": "../../dev/null"}, parts.claims, parts.signature)
-    header = {**parts.header, "alg": "HS256"}
-    signed = written(header, parts.claims, b"").rpartition(".")[0]
-    key = issuer.keys().by_kid[issuer.kid]  # what everybody may know, used as if it were a secret
-    return f"{signed}.{encoded(hmac.digest(key, signed.encode(), hashlib.sha256))}"
+        return forging.joined({**header, "kid": "../../dev/null"}, claims, signature)
+    return forging.joined(header, claims, bytes([signature[0] ^ 1, *signature[1:]]))
 
 
 def told(decision: Claims | Refusal) -> str:

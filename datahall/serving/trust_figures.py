@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from datahall.errors import ParameterError
 from datahall.plotting import COLORS, INK, MUTED, describe, figure
-from datahall.serving import inspecting
+from datahall.serving import forging
 from datahall.serving.figures import LETTER, LETTER_PT, LETTERS, arrow, box, canvas
 
 _PARTS = {"header": "sky", "claims": "green", "signature": "orange"}
@@ -34,19 +34,19 @@ def token(text: str, verdict: str, *, shown: str = "") -> Figure:
         at += len(part) + 1
         if name != "signature":
             _letters(axis, ".", at - 1, "")
-    opened = inspecting.opened(text)
+    header, claims, signature = forging.parts(text)
     top = 0.19 * rows + 0.3
-    for name, said in (("header", opened.header), ("claims", opened.claims)):
+    for name, said in (("header", header), ("claims", claims)):
         words = ", ".join(f"{key} {value}" for key, value in said.items() if key not in _RANDOM)
         axis.text(0.1, top, name, fontsize=8, color=COLORS[_PARTS[name]], weight="bold")
         axis.text(0.75, top, words, fontsize=8)
         top += 0.2
     axis.text(0.1, top, "signature", fontsize=8, color=COLORS["orange"], weight="bold")
-    axis.text(0.75, top, f"{len(opened.signature)} bytes", fontsize=8)
+    axis.text(0.75, top, f"{len(signature)} bytes", fontsize=8)
     axis.text(0.1, top + 0.2, shown, fontsize=8, color=MUTED)
     color = COLORS["green"] if verdict.startswith("accepted") else COLORS["red"]
     axis.text(0.1, top + 0.45, verdict, fontsize=9, color=color, weight="bold")
-    return describe(made, f"{_said(opened)} {shown} The service says: {verdict}")
+    return describe(made, f"{_said(text)} {shown} The service says: {verdict}")
 
 
 def _letters(axis: Any, content: str, at: int, color: str) -> None:
@@ -65,17 +65,18 @@ def _letters(axis: Any, content: str, at: int, color: str) -> None:
         done += len(piece)
 
 
-def _said(opened: inspecting.OpenedToken) -> str:
+def _said(text: str) -> str:
     """Return in words what a token says, without what is other in every token."""
-    issued = opened.claims.get("iat", 0)
-    claims = [
+    header, claims, signature = forging.parts(text)
+    issued = claims.get("iat", 0)
+    each = [
         f"{name} {value - issued:+} s" if name in _TIMES else f"{name} {value}"
-        for name, value in opened.claims.items()
+        for name, value in claims.items()
         if name not in (*_RANDOM, "iat")
     ]
     return (
-        f"A token with alg {opened.header.get('alg')} and {len(opened.signature)} bytes of "
-        f"signature claims: {', '.join(claims)} (times from its making)."
+        f"A token with alg {header.get('alg')} and {len(signature)} bytes of signature claims: "
+        f"{', '.join(each)} (times from its making)."
     )
 
 

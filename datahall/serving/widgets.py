@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from datahall.plotting import Panel
-from datahall.serving import anatomy, figures, inspecting, tokens, trust_figures
+from datahall.serving import anatomy, figures, forging, inspecting, tokens, trust_figures
 from datahall.serving.tokens import Issuer
 
 __all__ = ["asked", "explore_request", "explore_token", "inspected"]
@@ -67,7 +67,7 @@ def inspected(
         minutes: How long after its making it is shown to the service.
     """
     made = inspecting.changed(issuer, token, change, signed_again=signed_again)
-    now = inspecting.opened(token).claims["iat"] + MINUTE_S * minutes
+    now = forging.parts(token)[1]["iat"] + MINUTE_S * minutes
     decision = tokens.decide(made, issuer.keys(), now)
     by = "Signed by the issuer as it stands" if signed_again else "Changed without the key"
     shown = f"{'Not changed' if made == token else by}; shown {minutes} min after its making."
