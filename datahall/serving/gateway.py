@@ -119,6 +119,7 @@ class Gateway:
         self.plan, self._listeners = plan, list(listeners)
         self._on_line, self._on_group = on_line, on_group
         self._environment = {"PATH": os.environ.get("PATH", os.defpath), **(environment or {})}
+        self.started = False
         self._process: subprocess.Popen[bytes] | None = None
         self._old: list[subprocess.Popen[bytes]] = []
 
@@ -142,6 +143,7 @@ class Gateway:
         """
         self._write()
         self._run()
+        self.started = True
 
     def reload(self, plan: GatewayPlan) -> None:
         """Start a new HAProxy with another plan beside the old one, which finishes its work.
@@ -173,6 +175,7 @@ class Gateway:
 
     def stop(self) -> None:
         """End every process of the gateway."""
+        self.started = False
         for process in (*self._old, *([self._process] if self._process else [])):
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
