@@ -158,6 +158,6 @@ class Crew:
 def _served(page: str) -> str:
     """Return the version that a replica's metrics tell."""
     for family in text_string_to_metric_families(page):
-        if family.name == "datahall_model":
+        if family.name == "datahall_model_info":
             return next((str(one.labels["version"]) for one in family.samples), "")
     return ""

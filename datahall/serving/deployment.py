@@ -1,6 +1,6 @@
 """The whole service on this machine: started, changed, and gone without a trace.
 
-`serve` returns a `Deployment`; `variants` (of `datahall.serving.variants`) many weakened ones for
+`serve` returns a `Deployment`; `datahall.serving.variants` many weakened ones for
 the attacks. Everything stands in one folder that ends with this process (`nest`).
 """
 
@@ -23,7 +23,7 @@ from datahall.serving.audit import AuditLog
 from datahall.serving.client import ServiceClient
 from datahall.serving.crew import Crew, DeploymentError
 from datahall.serving.defences import Defence
-from datahall.serving.gateway import Gateway
+from datahall.serving.gateway import Gateway, note
 from datahall.serving.gateway_plan import GatewayPlan, Way
 from datahall.serving.listeners import close, listening, write_secret
 from datahall.serving.nest import Nest
@@ -32,8 +32,6 @@ from datahall.serving.target import ReplicaStatus, ServicePlan, Target
 from datahall.serving.tokens import Issuer
 
 WAY = "service"
-# What HAProxy says of a request that it could not read, by status.
-_UNREAD = {400: "bad_http", 408: "too_slow", 502: "bad_answer", 503: "no_replica", 504: "no_answer"}
 
 
 def serve(models: Path | None = None, **plan: Any) -> Deployment:
@@ -327,12 +325,4 @@ class Deployment:
             gateway.start()
 
     def _note(self, line: dict[str, Any]) -> None:
-        """Write what the gateway refused into the audit log."""
-        reason = line["reason"] if line["reason"] != "-" else _UNREAD.get(line["status"], "other")
-        self._log.write(
-            who="" if line["who"] == "-" else line["who"],
-            what=line["what"],
-            verdict="refused",
-            reason=reason,
-            status=line["status"],
-        )
+        note(self._log, line)

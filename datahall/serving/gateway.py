@@ -11,9 +11,9 @@ import contextlib
 import json
 import os
 import pwd
+import resource
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from datahall.errors import CourseError
+from datahall.serving.audit import AuditLog
 from datahall.serving.gateway_plan import GatewayPlan
-from datahall.serving.haproxy_text import text
+from datahall.serving.haproxy_text import MOST_CONNECTIONS, text
 from datahall.serving.tokens import Keys
 from datahall.state import write_atomically
 
@@ -34,6 +35,8 @@ READY_S, STOP_S = 30.0, 10.0
 # The range that systemd draws its passing users from: nobody's by convention.
 _PASSING_USERS = range(61_184, 65_520)
 _LOOK_S = 0.02
+# What HAProxy says of a request that it could not read, by status.
+_UNREAD = {400: "bad_http", 408: "too_slow", 502: "bad_answer", 503: "no_replica", 504: "no_answer"}
 
 
 class GatewayError(CourseError, RuntimeError):
@@ -281,6 +284,10 @@ class Gateway:
     def _file(self) -> Path:
         return self.plan.folder / "haproxy.cfg"
 
+    @property
+    def _errors(self) -> Path:
+        return self.plan.folder / "haproxy.err"
+
     def _write(self) -> None:
         for kid, pem in self.plan.known().items():
             write_atomically(self.plan.key_file(kid), pem)
@@ -289,7 +296,7 @@ class Gateway:
             (self.plan.accepted, self.plan.keys.by_kid),
         ):
             write_atomically(path, "".join(f"{name}\n" for name in names))
-        write_atomically(self._file, text(self.plan))
+        write_atomically(self._file, text(self.plan, connections=_connections()))
         checked = subprocess.run(  # noqa: S603 (HAProxy itself, our file)
             [binary(), "-c", "-f", str(self._file)],
             pass_fds=[one.fileno() for one in self._listeners],
@@ -300,23 +307,25 @@ class Gateway:
             check=False,
         )
         if checked.returncode:
-            words = [line for line in checked.stderr.splitlines() if "ALERT" in line]
+            words = _alerts(checked.stderr)
             raise GatewayError(
                 f"HAProxy refuses its configuration: {' '.join(words[:2]) or checked.stderr}. A "
                 "configuration that it accepts was expected. Is it version 2.8 or later?"
             )
 
     def _run(self, *more: str) -> None:
+        errors = os.open(self._errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         process = subprocess.Popen(  # noqa: S603 (HAProxy itself, our file)
             [binary(), "-db", "-f", str(self._file), *more],
             pass_fds=[one.fileno() for one in self._listeners],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             start_new_session=True,
             umask=0o077,
         )
+        os.close(errors)
         self._process = process
         self._on_group(process.pid)
         threading.Thread(target=self._read, args=(process,), daemon=True).start()
@@ -330,9 +339,10 @@ class Gateway:
                 if f"Pid: {process.pid}\n" in self.command("show info") + "\n":
                     return
             time.sleep(_LOOK_S)
+        words = " ".join(_alerts(self._errors.read_text(errors="replace"))[:2])
         raise GatewayError(
-            f"HAProxy (process {process.pid}) has not started: exit code {process.poll()}. It was "
-            "expected to answer on its runtime socket. Look for another HAProxy or a full disk."
+            f"HAProxy (process {process.pid}) has not started: exit code {process.poll()}, {words}. "
+            "It was expected to answer on its runtime socket. Is there room for its sockets?"
         )
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
@@ -342,11 +352,24 @@ class Gateway:
                 self._on_line(json.loads(line))
 
 
-def kill(pid: int) -> None:
-    """Send SIGKILL to a process; one that has ended is left alone.
+def _connections() -> int:
+    """Return how many connections the system's limit of open files allows."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return MOST_CONNECTIONS if most < 0 else max(64, min(MOST_CONNECTIONS, (most - 256) // 2))
+
+
+def _alerts(words: str) -> list[str]:
+    return [line for line in words.splitlines() if "ALERT" in line]
+
+
+def note(log: AuditLog, line: Mapping[str, Any]) -> None:
+    """Write a line of HAProxy's log, a refusal, into an audit log.
 
     Args:
-        pid: Its number.
+        log: Where to.
+        line: As `haproxy_text` has it written.
     """
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    reason = line["reason"] if line["reason"] != "-" else _UNREAD.get(line["status"], "other")
+    who = "" if line["who"] == "-" else line["who"]
+    status = line["status"]
+    log.write(who=who, what=line["what"], verdict="refused", reason=reason, status=status)

@@ -19,6 +19,7 @@ from datahall.serving.tokens import ALGORITHM, READ
 
 SUBJECT_HEADER, HASH_HEADER = "X-Datahall-Subject", "X-Datahall-Token-Hash"
 NONCE_HEADER = "Datahall-Nonce"
+MOST_CONNECTIONS = 4_000
 HEALTH = ("/v2/health/live", "/v2/health/ready")
 TOKEN_DEFENCES = frozenset(
     {
@@ -49,19 +50,20 @@ _OWN_ERRORS = {
 }
 
 
-def text(plan: GatewayPlan) -> str:
+def text(plan: GatewayPlan, *, connections: int = MOST_CONNECTIONS) -> str:
     """Return the configuration of HAProxy for a plan.
 
     Args:
         plan: What it is to do.
+        connections: The most that all ways in may hold together: each takes two descriptors.
     """
-    blocks = [_global(plan), _defaults(), _metrics(plan)]
+    blocks = [_global(plan, connections), _defaults(), _metrics(plan)]
     for way in plan.ways:
         blocks += [_frontend(plan, way), *_tables(way), _backend(way)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
-def _global(plan: GatewayPlan) -> list[str]:
+def _global(plan: GatewayPlan, connections: int) -> list[str]:
     largest = max(way.limits.body_bytes + way.limits.header_bytes for way in plan.ways)
     user = [f"    uid {plan.user}", f"    gid {plan.user}"] if plan.user is not None else []
     return [
@@ -69,7 +71,7 @@ def _global(plan: GatewayPlan) -> list[str]:
         "    log stdout format raw local0",
         *user,
         f"    stats socket unix@{plan.runtime} mode 600 level admin",
-        f"    maxconn {sum(way.limits.connections for way in plan.ways)}",
+        f"    maxconn {min(connections, sum(way.limits.connections for way in plan.ways))}",
         "    nbthread 1  # a thread more makes each request dearer; replicas are the limit",
         f"    tune.bufsize {largest + 65_536}  # what fits can be sent to another replica",
         "    tune.maxrewrite 4096",

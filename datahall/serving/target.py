@@ -33,8 +33,8 @@ class Target:
 
     name: str
     address: str
-    ca_pem: str
-    issuer: Issuer
+    ca_pem: str = field(repr=False)
+    issuer: Issuer = field(repr=False)
     defences: Defences
     audit: tuple[Path, ...] = ()
     certificate: tuple[Path, Path] | None = None
