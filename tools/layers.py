@@ -75,6 +75,13 @@ TEST = (
         grows=True,  # each concept and lab brings its own
     ),
     Layer(
+        "serving",
+        "the service: gateway, tokens, limits, attacks over real sockets, certain ends",
+        2.5,
+        # A file shares its services; most wait for sockets and time limits.
+        ((*PYTEST, *TWO, "--dist", "loadfile", "tests/serving"),),
+    ),
+    Layer(
         "course",
         "the machinery: strict runs, interrupts, commands, the papermill engine",
         3.0,
