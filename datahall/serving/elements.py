@@ -62,6 +62,7 @@ def array_of(
     if exact:
         return values.reshape(shape)
     many = max(1, len(values) // spec.elements)
+    few(many, spec, defences)
     return np.resize(values, (many, *spec.shape[1:]))
 
 
@@ -110,6 +111,21 @@ def _exact(data: list[Any], spec: TensorSpec) -> NDArray[Any]:
             return np.array(data, spec.dtype)
     except OverflowError:
         refuse(400, "out_of_range", f"An element of {spec.name} is out of range.")
+
+
+def few(many: int, spec: TensorSpec, defences: Defences) -> None:
+    """Refuse more examples than one request may have.
+
+    Args:
+        many: How many there are.
+        spec: What the model takes.
+        defences: The checks that are made.
+
+    Raises:
+        RefusedError: There are too many.
+    """
+    if Defence.BATCH_LIMIT in defences and spec.free_batch and many > spec.max_batch:
+        refuse(400, "too_many", f"At most {spec.max_batch} examples a request.")
 
 
 def in_range(values: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:

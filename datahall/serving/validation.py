@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from datahall.serving.defences import ALL, Defence, Defences
-from datahall.serving.elements import array_of, carried, flat, in_range
+from datahall.serving.elements import array_of, carried, few, flat, in_range
 from datahall.serving.protocol import (
     BINARY_TYPE,
     JSON_LENGTH_HEADER,
@@ -160,7 +160,7 @@ def parse(text: bytes, defences: Defences = ALL) -> dict[str, Any]:
     try:
         found = orjson.loads(text) if Defence.STRICT_JSON in defences else json.loads(text)
     except ValueError as error:
-        if "ecursion" in str(error):
+        if "depth" in str(error):  # orjson stops at 1024
             refuse(400, "too_deep", "The JSON is nested too deeply.")
         if re.search(rb"\b(NaN|Infinity)\b", text):
             refuse(400, "not_finite", "NaN and Infinity are no JSON.")
@@ -220,9 +220,7 @@ def _shape(tensor: Mapping[str, Any], spec: TensorSpec, defences: Defences) -> l
         refuse(400, "wrong_shape", "The shape is a list of whole numbers.")
     if Defence.EXACT_SHAPE in defences and not spec.fits(shape):
         refuse(400, "wrong_shape", f"The shape of {spec.name} is {list(spec.shape)}.")
-    many = shape[0] if shape else 0
-    if Defence.BATCH_LIMIT in defences and spec.free_batch and many > spec.max_batch:
-        refuse(400, "too_many", f"At most {spec.max_batch} examples a request.")
+    few(shape[0] if shape else 0, spec, defences)
     return shape
 
 
@@ -248,6 +246,7 @@ def _raw(
     shape = _shape(tensor, spec, defences)
     exact = Defence.EXACT_SHAPE in defences
     many = shape[0] if exact else max(1, size // (spec.elements * spec.dtype.itemsize))
+    few(many, spec, defences)
     want = many * spec.elements * spec.dtype.itemsize
     if Defence.SIZE_ADDS_UP in defences:
         if size != want or size > len(tail):
