@@ -194,11 +194,13 @@ def _bytes(name: str, inside: int, follow: int) -> bytes:
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | follow, dir_fd=inside)
     except OSError:
         refuse(BROKEN, "not_plain", "Something in the folder is a link, or cannot be read.")
-    with os.fdopen(handle, "rb") as file:
-        told = os.fstat(file.fileno())
-        if not stat.S_ISREG(told.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             refuse(BROKEN, "not_plain", "Something in the folder is no plain file.")
-        content = file.read(MOST_BYTES + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(MOST_BYTES + 1)
+    finally:
+        os.close(handle)
     if len(content) > MOST_BYTES:
         refuse(BROKEN, "too_large", "A file of the model is too large.")
     return content
