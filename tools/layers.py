@@ -77,7 +77,7 @@ TEST = (
     Layer(
         "serving",
         "the service: gateway, tokens, limits, attacks over real sockets, certain ends",
-        2.5,
+        1.4,
         # A file shares its services; most wait for sockets and time limits.
         ((*PYTEST, *TWO, "--dist", "loadfile", "tests/serving"),),
     ),

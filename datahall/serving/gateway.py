@@ -347,9 +347,10 @@ class Gateway:
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 (a pipe)
-        for line in process.stdout:
-            with contextlib.suppress(ValueError):
-                self._on_line(json.loads(line))
+        with process.stdout as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    self._on_line(json.loads(line))
 
 
 def _connections() -> int:
