@@ -98,6 +98,12 @@ class Check:
         return "None" in head.rpartition("->")[2]
 
     @property
+    def returns_either(self) -> bool:
+        """Whether results are of two kinds, by the solution's signature: `Claims | Refusal`."""
+        kinds = self._solution.partition('"""')[0].rpartition("->")[2].strip().rstrip(":").split("|")
+        return len([kind for kind in kinds if kind.strip() != "None"]) > 1
+
+    @property
     def _solution(self) -> str:
         try:
             return facts_of(self.exercise).answer

@@ -124,7 +124,7 @@ def explain(
     return f"{called} returned {_compared(wanted.value, got.value, said)}.", ""
 
 
-def advice(got: CallOutcome, said: str, idea: str) -> str:
+def advice(got: CallOutcome, said: str, idea: str, *, either: bool = False) -> str:
     """Return what to say where no typical mistake explains an outcome.
 
     An error gets its own question, a result of the wrong kind is sent to the docstring; only a
@@ -134,6 +134,7 @@ def advice(got: CallOutcome, said: str, idea: str) -> str:
         got: What the answer did.
         said: How it differs, from `disagreement`.
         idea: What the step says of its values.
+        either: Whether results are of two kinds: then the other kind is a wrong decision.
     """
     if got.kind == "raised":
         error = got.error
@@ -142,7 +143,7 @@ def advice(got: CallOutcome, said: str, idea: str) -> str:
         if isinstance(error, TypeError) and _SIGNATURE.search(showing.error_text(error)):
             return "Keep the parameters of the stub: their names, order and defaults."
         return next((asked for kind, asked in _RAISED if isinstance(error, kind)), "")
-    if _KIND.match(said):
+    if _KIND.match(said) and not (either and said.startswith("it is ")):
         return "The docstring says of which type and shape the result is."
     return idea
 

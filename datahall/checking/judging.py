@@ -339,7 +339,7 @@ class Examiner:
             ("this is", "the smallest case found" if isinstance(step, Search) else ""),
             ("it printed", got.printed),
         ]
-        idea = explaining.advice(got, said, step.idea)
+        idea = explaining.advice(got, said, step.idea, either=self.check.returns_either)
         return Counterexample(sentence, witness, rows, says, idea)
 
     def _search(self, step: Search, *, shrink: bool) -> Counterexample | None:

@@ -1,0 +1,170 @@
+"""The checks of module 07's first lab: tensors, bytes, tokens, names of keys, secrets, rates."""
+
+from __future__ import annotations
+
+import hmac
+
+from datahall.checking import Check, Example, Property, Search, Trap
+from datahall.serving import admission, tokens, validation
+from datahall.serving import admission_bank as bank
+from datahall.serving import admission_draws as draws
+from datahall.serving import admission_trials as trials
+
+# Checks are tables too: what is called, and what to look at.
+# fmt: off
+
+_SENT, _SPEC, _IMAGES = draws.tensor, draws.SPEC, draws.PIXELS
+
+admit = Check(
+    "07.1",
+    reference=draws.by_status(validation.admit),
+    ours=[validation.admit],
+    bank=bank.ADMIT,
+    steps=[
+        Example((_SENT(), _SPEC), idea="Flat data, in row order."),
+        Example((_SENT(shape=[2, 2], data=[[1, 2], [3, 4]]), _SPEC), idea="Nested as the shape."),
+        Example((_SENT(shape=[2, 2]), _SPEC), idea="Four values are said, two are there."),
+        Trap("a negative batch", (_SENT(shape=[-1, 2]), _SPEC), idea="−1 is no size."),
+        Trap("no batch at all", (_SENT(shape=[0, 2], data=[]), _SPEC), idea="From 1 on."),
+        Trap("too large a batch", (_SENT(shape=[4, 2], data=[1] * 8), _SPEC), idea="At most 3."),
+        Trap("as many values", (_SENT(shape=[1, 4, 1, 1], data=[1, 2, 3, 4]), _IMAGES),
+             idea="Each axis by itself."),
+        Trap("true as a size", (_SENT(shape=[True, 2]), _SPEC), idea="A truth value."),
+        Trap("true as a value", (_SENT(data=[7, True]), _SPEC), idea="A truth value."),
+        Trap("a float", (_SENT(data=[7, 1.0]), _SPEC), idea="A float, although it is whole."),
+        Trap("one too much", (_SENT(data=[7, 10]), _SPEC), idea="At most 9."),
+        Trap("more than a byte holds", (_SENT(data=[7, 256]), _SPEC), idea="At most 9."),
+        Trap("a shape that is none", (_SENT(shape="12"), _SPEC), idea="A list, first of all."),
+        Trap("no data", (_SENT(data=None), _SPEC), idea="A key may be missing."),
+        Trap("a key more", (_SENT(more=1), _SPEC), idea="Four keys and no other."),
+        Trap("half nested", (_SENT(shape=[1, 2, 2, 1], data=[[1, 2], [3, 4]]), _IMAGES),
+             idea="Flat, or all the way down."),
+        Trap("20,000 lists in lists", lambda: (_SENT(data=draws.deep(20_000)), _SPEC),
+             idea="Lists in lists in lists."),
+        Property("repeats nothing", trials.says_nothing_back, idea="Say what was expected."),
+        Search(draws.TENSORS, idea="Which line of the specification does it break?", examples=120),
+    ],
+)
+
+_TWO = ("UINT8", [3], 3), ("FP32", [2], 8)
+
+tensors = Check(
+    "07.2",
+    reference=draws.by_status(admission.tensors),
+    ours=[admission.tensors],
+    bank=bank.TENSORS,
+    steps=[
+        Example(draws.body(("UINT8", [3], 3)), idea="1, 2, 3."),
+        Example(draws.body(*_TWO), idea="The second begins where the first ends."),
+        Trap("a byte is missing", draws.body(*_TWO, tail=10), idea="11 are said, 10 are there."),
+        Trap("a byte is left", draws.body(*_TWO, tail=12), idea="11 are said, 12 are there."),
+        Trap("a size that the shape has not", draws.body(("INT64", [2], 8)), idea="16, not 8."),
+        Trap("sizes that make up for each other",
+             draws.body(("UINT8", [3], 4), ("UINT8", [3], 2)), idea="Each by itself."),
+        Trap("a negative size", draws.body(("UINT8", [3], -3), tail=3), idea="3, not −3."),
+        Trap("a product beyond 64 bits", draws.body(("UINT8", [2**32, 2**32], 0)),
+             idea="2⁶⁴ is not 0."),
+        Trap("a negative header", draws.body(*_TWO, length="-N"), idea="A sign is no digit."),
+        Trap("a header with a space", draws.body(*_TWO, length=" N"), idea="Nor is a space."),
+        Trap("digits of another script", (draws.body(*_TWO)[0], "٣"), idea="0–9 only."),
+        Trap("a header that is too large", draws.body(*_TWO, length="N00"), idea="Longer?"),
+        Trap("no header", (draws.body(*_TWO)[0], ""), idea="One digit at least."),
+        Trap("nothing in it", draws.body(("FP32", [0], 0), ("INT64", [], 8)), idea="0 and 1."),
+        Search(draws.BODIES, idea="Write down where each tensor begins and ends.", examples=150),
+    ],
+)
+
+decide = Check(
+    "07.3",
+    reference=draws.by_status(tokens.decide),
+    ours=[tokens.decide, tokens._proven],
+    bank=bank.DECIDE,
+    steps=[
+        Example(draws.asked(), idea="An honest token, in time."),
+        Example(draws.asked(1300), idea="At 1300 it has expired."),
+        Trap("an algorithm that proves nothing", draws.asked(**draws.UNSIGNED), idea="ES256 only."),
+        Trap("signed by a stranger", draws.asked(by="mallory"), idea="Verify."),
+        Trap("an unknown key", draws.asked(head={"kid": "gone"}, by="new"), idea="By its name."),
+        Trap("a key that the token brings", draws.brought, idea="Only keys that you know."),
+        Trap("the older key", draws.asked(head={"kid": "old"}), idea="It is still known."),
+        Trap("too early", draws.asked(999), idea="nbf is 1000."),
+        Trap("no end", draws.asked(claims={"exp": None}), idea="Without exp it never ends."),
+        Trap("no beginning", draws.asked(claims={"nbf": None}), idea="nbf may be missing."),
+        Trap("another service", draws.asked(claims={"aud": "printing"}), idea="aud."),
+        Trap("a longer name", draws.asked(claims={"aud": "datahall-serving-test"}), idea="aud."),
+        Trap("another issuer", draws.asked(claims={"iss": "datahall.example"}), idea="iss."),
+        Trap("may only read", draws.asked(claims={"scope": "read"}), idea="403: known, no right."),
+        Trap("two rights", draws.asked(claims={"scope": "read infer"}), idea="One of the words."),
+        Trap("half a word", draws.asked(claims={"scope": "reinfer"}), idea="A whole word."),
+        Trap("revoked", draws.asked(claims={"jti": "n13"}), idea="Its number is in the set."),
+        Trap("no text for a key", draws.asked(head={"kid": ["new"]}), idea="A list."),
+        Trap("no token", lambda: ("", draws.keys(), 1100), idea="Nothing is raised."),
+        Search(draws.TOKENS, idea="Which of the conditions does not hold?", examples=150),
+    ],
+)
+
+_OUT = "The names that there are, and no path."
+
+key_for = Check(
+    "07.4",
+    reference=admission.key_for,
+    bank=bank.KEY_FOR,
+    steps=[
+        Property("finds keys", trials.finds("ada", "bob.x", "bob"), idea="The file's name."),
+        Property("knows what is not there", trials.finds("eve", "", "notes"), idea="None."),
+        Property("goes nowhere else", trials.finds("../spy", "....//spy"), idea=_OUT),
+        Property("knows its neighbours", trials.finds("../keys-old/ada"), idea=_OUT),
+        Property("goes no deeper", trials.finds("in/deep"), idea=_OUT),
+        Property("makes no detours", trials.finds("../keys/ada", "./ada"), idea=_OUT),
+        Property("knows whole paths", trials.finds("{}/ada", "{}/../spy", "{}-old/ada"), idea=_OUT),
+        Property("follows no links", trials.finds("lent", "twin"), idea="Path.is_symlink."),
+        Property("reads no folder", trials.finds("box", "in"), idea="Path.is_file."),
+        Property("takes any text", trials.finds("\0", "ada\0", "a" * 5000, "\ud800"), idea=_OUT),
+        Property("has no way out", trials.finds_no_way_out, idea=_OUT),
+    ],
+)
+
+same = Check(
+    "07.5",
+    reference=lambda given, kept: hmac.compare_digest(given, kept),
+    ours=[admission.same],
+    bank=bank.SAME,
+    steps=[
+        Example((b"abc", b"abc"), idea="Equal."),
+        Example((b"abd", b"abc"), idea="The last byte differs."),
+        Trap("a beginning", (b"ab", b"abc"), idea="Shorter is not equal."),
+        Trap("nothing", (b"", b"abc"), idea="Nothing is the beginning of everything."),
+        Trap("longer", (b"abcd", b"abc"), idea="Longer is not equal."),
+        Trap("in another order", (b"cab", b"abc"), idea="Place by place."),
+        Trap("differences that cancel", (b"bac", b"abc"), idea="+1 and −1."),
+        Trap("the first byte", (b"xbc", b"abc"), idea="One difference is enough."),
+        Trap("a zero in front", (b"\0abc", b"abc"), idea="Four bytes are not three."),
+        Trap("a zero behind", (b"abc\0", b"abc"), idea="Four bytes are not three."),
+        Trap("nothing twice", (b"", b""), idea="Equal."),
+        Property("tells no place", trials.tells_no_place, idea="Look at all bytes."),
+        Search(draws.PAIRS, idea="Compare place by place.", examples=150),
+    ],
+)
+
+limit = Check(
+    "07.6",
+    reference=admission.limit,
+    ours=[admission.least_burst],
+    bank=bank.LIMIT,
+    steps=[
+        Example(([[0, 0, 0, 60]], 4, 2000), idea="Rate 1, burst 3."),
+        Example(([[0, 0, 0, 60]], 3, 2000), idea="3 + 1/60 is above 3."),
+        Example(([[0, 0, 1]], 4, 50_000), idea="Rate 1: 2 and 59/60 are missing."),
+        Trap("a steady client", ([[0, 1, 2, 3, 4, 5]], 3, 99_999), idea="No two at once."),
+        Trap("a long rest", ([[0, 600, 600, 600]], 9, 3000), idea="A full bucket gains nothing."),
+        Trap("the burst counts in a day", ([[0, 0]], 9, 1441), idea="2 + 1440 is above 1441."),
+        Trap("exactly the day", ([[0, 0]], 9, 1442), idea="2 + 1440 is 1442."),
+        Trap("exactly the second", ([[0] * 5 + [5] * 5], 6, 99_999), idea="5 + 60/60 is 6."),
+        Trap("two clients", ([[0, 0], [0, 0, 0]], 4, 2000), idea="Each has a bucket of its own."),
+        Trap("the second client", ([[0], [0, 0, 0]], 9, 2000), idea="All of them."),
+        Trap("a faster rate, a smaller burst", ([[0, 0, 30, 30, 60, 60]], 3, 9000), idea="Try."),
+        Trap("no day for a token", ([[0]], 9, 1439), idea="Rates begin with 1."),
+        Search(draws.RATES, idea="Which rate is the first, and what is missing at it?",
+               examples=200),
+    ],
+)

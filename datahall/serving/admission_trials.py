@@ -1,0 +1,141 @@
+"""What answers of module 07's first lab are held against where a call alone says too little.
+
+Real files for names of keys, processor time for a comparison, and what a refusal says.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from datahall.serving import admission_draws
+from datahall.serving.protocol import Refusal
+
+Trial = Callable[[Any], str | None]
+"""Is called with an answer; returns None where it is right, else a sentence."""
+
+# Refusals -----------------------------------------------------------------------------------------
+
+_MARK = "zebra-4711"
+
+
+def says_nothing_back(admit: Any) -> str | None:
+    """Look whether a refusal repeats what it was sent."""
+    spec = admission_draws.SPEC
+    for key in ("name", "datatype", "data", "shape"):
+        sent = admission_draws.tensor(**{key: _MARK if key != "data" else [7, _MARK]})
+        if said := _repeats(admit(sent, spec), f"admit({sent}, spec)"):
+            return said
+    sent = admission_draws.tensor() | {_MARK: 1}
+    return _repeats(admit(sent, spec), f"admit({sent}, spec)")
+
+
+def _repeats(found: Any, called: str) -> str | None:
+    if not isinstance(found, Refusal):
+        return f"{called} returned {type(found).__name__}, expected a Refusal"
+    words = f"{found.reason} {found.says}"
+    return f"{called} says {words!r}: that repeats what was sent" if _MARK in words else None
+
+
+# Names of keys ------------------------------------------------------------------------------------
+
+_FILES = ("keys/ada.pem", "keys/bob.x.pem", "keys/in/deep.pem", "spy.pem", "keys-old/ada.pem")
+_KEYS = {"ada": b"the key in keys/ada.pem", "bob.x": b"the key in keys/bob.x.pem"}
+_PIECES = ("", "ada", "spy", "lent", "in", "deep", "keys", "keys-old", ".", "..", "/", "//", "\0")
+
+
+def finds(*kids: str) -> Trial:
+    """Return a trial: is each name answered with its key, or with None?
+
+    Args:
+        kids: Names; `{}` in them stands for the folder's path.
+    """
+
+    def test(key_for: Any) -> str | None:
+        with tempfile.TemporaryDirectory() as place:
+            folder = _furnished(Path(place).resolve())
+            for kid in kids:
+                asked = kid.replace("{}", str(folder))
+                wanted, got = _KEYS.get(asked), _asked(key_for, asked, folder)
+                if got != wanted:
+                    return _told(kid, got, wanted)
+        return None
+
+    return test
+
+
+def finds_no_way_out(key_for: Any) -> str | None:
+    """Look at every name of up to four pieces: names, dots, slashes, a zero byte."""
+    kids = itertools.chain.from_iterable(
+        itertools.product(_PIECES, repeat=count) for count in (1, 2, 3)
+    )
+    names = dict.fromkeys("".join(pieces) for pieces in kids)
+    longer = [f"{one}{other}" for one in ("../", "./", "....//", "in/../") for other in _PIECES]
+    return finds(*names, *longer, *(f"../{name}" for name in longer))(key_for)
+
+
+def _furnished(place: Path) -> Path:
+    """Fill a folder with keys, and its neighbourhood with what is none; return the folder."""
+    for name in _FILES:
+        path = place / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(f"the key in {name}".encode())
+    folder = place / "keys"
+    (folder / "lent.pem").symlink_to(place / "spy.pem")
+    (folder / "twin.pem").symlink_to("ada.pem")
+    (folder / "box.pem").mkdir()
+    (folder / "notes.txt").write_bytes(b"no key")
+    return folder
+
+
+def _asked(key_for: Any, kid: str, folder: Path) -> Any:
+    """Return what comes back; of an error its kind only: its text would name a temporary folder."""
+    try:
+        return key_for(kid, folder)
+    except (OSError, ValueError, LookupError) as error:
+        return type(error)
+
+
+def _told(kid: str, got: Any, wanted: bytes | None) -> str:
+    name = repr(kid.replace("{}", "<folder>"))
+    name = name if len(name) < 60 else f"{name[:50]}…'"
+    did = f"raised {got.__name__}" if isinstance(got, type) else f"returned {got!r}"
+    return f"key_for({name}, folder) {did}, expected {wanted!r}"
+
+
+# Comparisons --------------------------------------------------------------------------------------
+
+_LONG, _ROUNDS, _MOST = 2**18, 7, 3.0
+
+
+def tells_no_place(same: Any) -> str | None:
+    """Look whether the processor time of a comparison depends on where two values differ."""
+    kept = bytes(range(256)) * (_LONG // 256)
+    ends = {"the first": 0, "the middle": _LONG // 2, "the last": _LONG - 1}
+    given = {f"{name} byte": _changed(kept, at) for name, at in ends.items()}
+    took = _least_s(same, kept, given)
+    fast, slow = min(took, key=lambda name: took[name]), max(took, key=lambda name: took[name])
+    if took[slow] > _MOST * took[fast]:
+        return (
+            f"the processor time depends on where two values of {_LONG} bytes differ: if it is "
+            f"{slow}, it takes at least {_MOST:g} times as long as if it is {fast}"
+        )
+    return None
+
+
+def _changed(kept: bytes, at: int) -> bytes:
+    return kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :]
+
+
+def _least_s(same: Any, kept: bytes, given: Mapping[str, bytes]) -> dict[str, float]:
+    """Return the least processor time of each comparison, in s; the rounds take turns."""
+    took = dict.fromkeys(given, float("inf"))
+    for _, (name, value) in itertools.product(range(_ROUNDS), given.items()):
+        began = time.thread_time_ns()
+        same(value, kept)
+        took[name] = min(took[name], (time.thread_time_ns() - began) / 1e9)
+    return took

@@ -1,0 +1,10 @@
+"""The checks of module 07's labs, gathered."""
+
+from __future__ import annotations
+
+from datahall.checking import summary_for
+from datahall.serving.admission_checks import admit, decide, key_for, limit, same, tensors
+
+__all__ = ["admit", "decide", "key_for", "limit", "same", "summary", "tensors"]
+
+summary = summary_for(__name__)
