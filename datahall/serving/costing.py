@@ -103,6 +103,7 @@ def per_request_us(service: UnderLoad, requests: int) -> tuple[float, Replies]:
     Raises:
         CourseError: Nothing came back, or a process has ended.
     """
+    service.loader.prepare()  # greetings are no part of a request
     before = cpu_s(service.pids)
     loaded = service.loader.run(requests)
     used = cpu_s(service.pids) - before

@@ -16,17 +16,16 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import orjson
+from fastapi import FastAPI, Request, Response
 
 from datahall import programs
 from datahall.errors import CourseError, ParameterError
 from datahall.quantization import litert
 from datahall.quantization.core import Array
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 KINDS = ("no-op", "plain")
 START_S, STOP_S = 60.0, 10.0
@@ -74,11 +73,9 @@ def plain(answer: Callable[[Array], tuple[Array, Array]]) -> FastAPI:
         answer: Returns labels (batch,) and scores (batch, classes) of pixels
             (batch, height, width, channels), uint8.
     """
-    import orjson
-    from fastapi import FastAPI, Request, Response
-
     app = FastAPI()
 
+    @app.post("/v2/models/mnist_cnn/infer")
     async def infer(request: Request) -> Response:
         tensor = orjson.loads(await request.body())["inputs"][0]
         images = np.array(tensor["data"]).astype(np.uint8).reshape(tensor["shape"])
@@ -89,8 +86,6 @@ def plain(answer: Callable[[Array], tuple[Array, Array]]) -> FastAPI:
         ]
         return Response(orjson.dumps({"outputs": outputs}), media_type="application/json")
 
-    # Added by hand: with `from __future__ import annotations` FastAPI cannot see local types.
-    app.router.add_route("/v2/models/mnist_cnn/infer", infer, methods=["POST"])
     return app
 
 

@@ -160,6 +160,15 @@ class Loader:
         """The number of the process."""
         return self._running().pid
 
+    def prepare(self) -> None:
+        """Open what has been closed meanwhile and ask once over each connection.
+
+        Raises:
+            LoadError: The process has failed.
+        """
+        self._tell({})
+        self._hear()
+
     def run(self, requests: int = 0, *, seconds: float = 0.0, rate_per_s: float = 0.0) -> Replies:
         """Send requests and wait for their replies.
 
@@ -322,6 +331,8 @@ class Sender:
     async def _over(self, place: int, gap: float) -> None:
         """Ask over one connection until all is done; a closed one is opened again."""
         due = self.start + gap * place / len(self.wires)
+        if not self.wires[place].open:
+            self.wires[place] = await connected(self.plan)
         while self.left > 0 and max(due, time.perf_counter()) < self.end:
             self.left -= 1
             if gap:
@@ -347,7 +358,10 @@ async def _serve(orders: IO[str]) -> None:
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, orders.readline):
             order = json.loads(line)
-            await sender.ready()
+            if not order:
+                await sender.ready()
+                _say({"ready": len(sender.wires)})
+                continue
             limit_s = LIMIT_S + order["seconds"]
             _say(await asyncio.wait_for(sender.run(order), limit_s))
     except (OSError, TimeoutError) as error:
