@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from datahall.course.exits import InputError, MachineError
 from datahall.course.labs.copies import Desk, is_writable, work_folder
@@ -25,6 +26,13 @@ def desk(tmp_path, monkeypatch):
     return Desk(checkout(tmp_path / "course"))
 
 
+def write_answers(path, first):
+    notebook = nbformat.read(path, 4)
+    next(cell for cell in notebook.cells if cell.id == "exercise-99-1").source = first
+    nbformat.write(notebook, path)
+    return path
+
+
 def answer(path, number):
     cells = {cell.id: cell for cell in nbformat.read(path, 4).cells}
     return cells[f"exercise-99-{number}"].source
@@ -32,7 +40,9 @@ def answer(path, number):
 
 def test_the_first_opening_copies_the_lab_and_the_next_keeps_the_copy(desk):
     copy = desk.open(STEM)
-    assert copy == desk.root / "work" / f"{STEM}.ipynb" and answer(copy, 1) == STUB.format(1)
+    assert copy == desk.root / "work" / "labs" / f"{STEM}.ipynb" and answer(copy, 1) == STUB.format(
+        1
+    )
     write(copy, SOLVED, None)
     assert desk.open(STEM) == copy and answer(copy, 1) == SOLVED
     assert stat.S_IMODE(copy.stat().st_mode) & 0o600 == 0o600
@@ -49,7 +59,7 @@ def test_a_fresh_copy_is_numbered_and_becomes_the_current_one(desk):
 
 def test_two_fresh_copies_at_the_same_moment_do_not_overwrite_each_other(desk):
     desk.open(STEM)
-    later = desk.work / f"{STEM}-2.ipynb"
+    later = desk.work / "labs" / f"{STEM}-2.ipynb"
     write(later, SOLVED, None)
     desk._copy(STEM, "labs", later)
     assert answer(later, 1) == SOLVED
@@ -94,18 +104,67 @@ def test_an_unknown_exercise_names_those_that_there_are(desk):
 
 def test_a_copy_knows_when_the_lab_has_changed(desk):
     copy = desk.open(STEM)
-    assert not desk.is_outdated(copy, STEM)
+    assert not desk.is_outdated(copy) and desk.outdated() == []
     write(desk.root / "labs" / f"{STEM}.ipynb", None, None, None)
-    assert desk.is_outdated(copy, STEM)
+    assert desk.is_outdated(copy) and desk.outdated() == [copy]
 
 
-def test_a_lab_is_shown_as_its_copy_and_a_lecture_as_itself(desk):
-    lab, lecture = desk.root / "labs" / f"{STEM}.ipynb", desk.root / "notebooks" / "99_places.ipynb"
-    assert desk.shown(lab) == lab
-    desk.take(lab)
-    desk.take(lecture)
-    assert desk.shown(lab) == desk.work / f"{STEM}.ipynb" and desk.shown(lecture) == lecture
-    assert desk.shown(desk.root / "labs") == desk.root / "labs"
+def test_an_update_takes_the_newer_lab_keeps_the_answers_and_a_backup(desk):
+    copy = write_answers(desk.open(STEM), SOLVED)
+    write(desk.root / "labs" / f"{STEM}.ipynb", None, None, None)
+    before = copy.read_bytes()
+    told = desk.update(copy, dry_run=True)
+    assert copy.read_bytes() == before and (told.kept, told.taken) == (1, 3)
+    desk.update(copy)
+    assert answer(copy, 1) == SOLVED and answer(copy, 3) == STUB.format(3)
+    assert not desk.is_outdated(copy)
+    (kept,) = desk.before.glob("*.ipynb")
+    assert kept.read_bytes() == before
+    desk.update(copy)
+    assert len(list(desk.before.glob("*.ipynb"))) == 2, "no backup takes another's place"
+
+
+def test_a_copy_that_is_updated_twice_is_merged_against_what_it_was_updated_to(desk):
+    copy = write_answers(desk.open(STEM), SOLVED)
+    for labs in ((None, None, None), (None, None, None, None), (None,)):
+        write(desk.root / "labs" / f"{STEM}.ipynb", *labs)
+        merged = desk.update(copy)
+        assert (merged.kept, merged.both) == (1, 0)
+    assert answer(copy, 1) == SOLVED
+    assert "exercise-99-2" not in [cell.id for cell in nbformat.read(copy, 4).cells]
+
+
+def test_a_copy_starts_without_the_outputs_of_others(desk):
+    lecture = desk.root / "notebooks" / "99_places.ipynb"
+    cell = new_code_cell("2", id="two", outputs=[new_output("stream", text="2")])
+    cell.execution_count = 1
+    nbformat.write(new_notebook(cells=[cell]), lecture)
+    (taken,) = nbformat.read(desk.open("99_places", "notebooks"), 4).cells
+    assert taken.outputs == [] and taken.execution_count is None
+
+
+def test_what_is_opened_is_copied_into_its_room_once(desk):
+    for path in (f"labs/{STEM}.ipynb", "notebooks/99_places.ipynb"):
+        desk.take(path)
+        assert (desk.work / path).is_file()
+    write_answers(desk.work / "labs" / f"{STEM}.ipynb", SOLVED)
+    desk.take(f"labs/{STEM}.ipynb")
+    assert answer(desk.current(STEM), 1) == SOLVED
+    for strange in ("labs/nowhere.ipynb", f"labs/../labs/{STEM}.ipynb", "pyproject.toml", "labs"):
+        desk.take(strange)
+    assert len(list(desk.work.glob("*/*.ipynb"))) == 2
+
+
+def test_copies_of_an_earlier_course_move_into_their_rooms_and_nothing_is_replaced(desk):
+    desk.work.mkdir()
+    for name in (f"{STEM}.ipynb", f"{STEM}-2.ipynb", "mine.ipynb"):
+        write(desk.work / name, SOLVED, None)
+    write(desk.work / "labs" / f"{STEM}-2.ipynb", WRONG, None)
+    desk.settle()
+    assert answer(desk.work / "labs" / f"{STEM}.ipynb", 1) == SOLVED
+    assert answer(desk.work / "labs" / f"{STEM}-2.ipynb", 1) == WRONG
+    assert answer(desk.work / f"{STEM}-2.ipynb", 1) == SOLVED
+    assert (desk.work / "mine.ipynb").is_file()
 
 
 def test_the_work_folder_can_be_chosen_and_leaves_a_checkout_that_cannot_be_written(
@@ -130,12 +189,12 @@ def test_a_read_only_place_is_noticed_even_by_root(tmp_path):
     assert not is_writable(Path("/proc/self")) and is_writable(tmp_path / "a" / "b")
 
 
-def test_a_read_only_checkout_has_its_copies_elsewhere_lectures_too(desk, tmp_path):
+def test_a_read_only_checkout_has_its_copies_elsewhere(desk, tmp_path):
     script = (
         "from pathlib import Path\nfrom datahall.course.labs.copies import Desk\n"
         f"desk = Desk(Path({str(desk.root)!r}))\n"
-        f"for file in (desk.root / 'labs' / '{STEM}.ipynb', desk.root / 'notebooks' / "
-        "'99_places.ipynb'):\n    desk.take(file)\n    print(desk.shown(file))\n"
+        f"for path in ('labs/{STEM}.ipynb', 'notebooks/99_places.ipynb'):\n"
+        "    desk.take(path)\n    print(desk.work / path, (desk.work / path).is_file())\n"
     )
     mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$1" -c "$2"'
     home = tmp_path / "home"
@@ -149,6 +208,6 @@ def test_a_read_only_checkout_has_its_copies_elsewhere_lectures_too(desk, tmp_pa
     if "unshare failed" in run.stderr or "Operation not permitted" in run.stderr:
         pytest.skip("this system lets nobody mount: needs user namespaces")
     assert run.stdout.splitlines() == [
-        str(home / "work" / f"{STEM}.ipynb"),
-        str(home / "work" / "99_places.ipynb"),
+        f"{home / 'work' / 'labs' / STEM}.ipynb True",
+        f"{home / 'work' / 'notebooks' / '99_places'}.ipynb True",
     ], run.stderr

@@ -1,12 +1,13 @@
 """The learner's own copies: what is opened, kept and reset, so that nothing of theirs is ever lost.
 
-A lab is copied to the learner's folder when it is first opened, and never overwritten. Reading
-order: `Desk.open`, `Desk.fresh`, `Desk.reset`, then `Desk.shown`, which JupyterLab asks.
+The learner's folder has the rooms of the checkout: `notebooks/`, `labs/`, `solutions/`. A notebook
+is copied there when it is first opened, and never overwritten. Reading order: `Desk.open`,
+`Desk.fresh`, `Desk.reset`, `Desk.update`, then `Desk.take`, which JupyterLab asks.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import re
 import tempfile
@@ -18,9 +19,11 @@ from nbformat.v4 import new_raw_cell
 
 from datahall import state
 from datahall.course.exits import InputError, MachineError
+from datahall.course.labs.merging import Merged, merge, version_of
 from datahall.course.notebooks.normalise import read, text_of
 
-_COPIED = ("labs", "notebooks")
+ROOMS = ("notebooks", "labs", "solutions")
+_KEPT = ".datahall"  # what copies were made of, and what they were before an update
 
 
 def work_folder(root: Path) -> Path:
@@ -57,12 +60,30 @@ class Desk:
         self.root = root
         self.work = work if work is not None else work_folder(root)
 
+    @property
+    def before(self) -> Path:
+        """Where copies lie as they were before an update."""
+        return self.work / _KEPT / "before"
+
+    def settle(self) -> None:
+        """Move copies of earlier versions of the course, which lay side by side, into their rooms.
+
+        A file whose place is taken stays where it is.
+        """
+        for path in sorted(self.work.glob("*.ipynb")):
+            with contextlib.suppress(InputError, OSError):
+                room = self.work / self.original(path).parent.name
+                room.mkdir(exist_ok=True)
+                if not (room / path.name).exists():
+                    path.rename(room / path.name)
+
     def copies(self, stem: str) -> list[Path]:
         """Return the learner's copies of a notebook, oldest first: `stem`, `stem-2`, `stem-3`."""
         named = re.compile(rf"{re.escape(stem)}(?:-(\d+))?\.ipynb")
         found = {
             int(match[1] or 1): path
-            for path in self.work.glob(f"{stem}*.ipynb")
+            for room in ROOMS
+            for path in (self.work / room).glob(f"{stem}*.ipynb")
             if (match := named.fullmatch(path.name))
         }
         return [found[number] for number in sorted(found)]
@@ -78,19 +99,19 @@ class Desk:
             InputError: The checkout has no such file.
         """
         name = f"{re.sub(r'-[0-9]+$', '', copy.stem)}.ipynb"
-        found = (self.root / folder / name for folder in _COPIED)
+        found = (self.root / room / name for room in ROOMS)
         if original := next((path for path in found if path.is_file()), None):
             return original
         raise InputError(f"{copy} is no copy of a notebook in {self.root}. Run `datahall list`.")
 
-    def open(self, stem: str, folder: str = "labs") -> Path:
+    def open(self, stem: str, room: str = "labs") -> Path:
         """Return the learner's copy, made if there is none.
 
         Raises:
-            InputError: There is no such lab.
+            InputError: There is no such notebook.
             MachineError: The copy cannot be written.
         """
-        return self.current(stem) or self._copy(stem, folder, self.work / f"{stem}.ipynb")
+        return self.current(stem) or self._copy(stem, room, self.work / room / f"{stem}.ipynb")
 
     def fresh(self, stem: str) -> Path:
         """Make a numbered new copy beside the old ones and return it; the first has no number."""
@@ -99,7 +120,7 @@ class Desk:
             return self.open(stem)
         number = re.search(r"-(\d+)$", copies[-1].stem.removeprefix(stem))
         following = int(number[1]) + 1 if number else 2
-        return self._copy(stem, "labs", self.work / f"{stem}-{following}.ipynb")
+        return self._copy(stem, "labs", self.work / "labs" / f"{stem}-{following}.ipynb")
 
     def reset(self, stem: str, exercise: str) -> Path:
         """Put an exercise's cell back as it was in the lab; the answer stays below it as raw text.
@@ -111,7 +132,7 @@ class Desk:
         Raises:
             InputError: The lab has no such exercise.
         """
-        copy, lab = self.open(stem), self._lab(stem)
+        copy, lab = self.open(stem), read(self.root / "labs" / f"{stem}.ipynb")
         name = f"exercise-{exercise.replace('.', '-')}"
         ids = [cell.id for cell in lab.cells]
         if name not in ids:
@@ -124,40 +145,68 @@ class Desk:
         state.write_atomically(copy, text_of(notebook))
         return copy
 
-    def is_outdated(self, copy: Path, stem: str) -> bool:
-        """Tell whether the lab has changed since a copy of it was made."""
-        taken = read(copy).metadata.get("datahall", {}).get("sha256")
-        return taken is not None and taken != _digest(self.root / "labs" / f"{stem}.ipynb")
+    def is_outdated(self, copy: Path) -> bool:
+        """Tell whether the course says something else now than when a copy of it was made."""
+        taken = read(copy).metadata.get("datahall", {})
+        if "version" in taken:
+            return bool(taken["version"] != version_of(read(self.original(copy))))
+        return bool(taken)  # made by a course that did not write down its version
 
-    def shown(self, path: Path) -> Path:
-        """Return what JupyterLab shows for a file of the checkout: the learner's copy, if any.
+    def outdated(self) -> list[Path]:
+        """Return the copies that are older than the course, in the order of their names."""
+        names = [path for room in ROOMS for path in sorted((self.work / room).glob("*.ipynb"))]
+        found = []
+        for path in names:
+            with contextlib.suppress(InputError):
+                if self.is_outdated(path):
+                    found.append(path)
+        return found
 
-        Labs always; lectures only where the checkout cannot be written.
+    def update(self, copy: Path, *, dry_run: bool = False) -> Merged:
+        """Put the newer version into a copy, cell by cell; what it was is kept as a backup.
+
+        Args:
+            copy: The learner's copy.
+            dry_run: Only say what would change.
+
+        Raises:
+            InputError: It is no copy of a notebook of the course.
         """
-        if not self._is_copied(path):
-            return path
-        return self.current(path.stem) or path
+        mine, newer = read(copy), read(self.original(copy))
+        taken = mine.metadata.get("datahall", {}).get("version", "")
+        base = self.work / _KEPT / "base" / f"{taken}.ipynb"
+        merged = merge(read(base) if taken and base.is_file() else None, mine, newer)
+        if not dry_run:
+            self._back_up(copy)
+            self._remember(newer)
+            merged.notebook.metadata["datahall"] = {
+                "copy_of": self.original(copy).stem,
+                "version": version_of(newer),
+            }
+            state.write_atomically(copy, text_of(merged.notebook))
+        return merged
 
-    def take(self, path: Path) -> None:
-        """Make the learner's copy of a file of the checkout that is about to be opened."""
-        if self._is_copied(path) and path.is_file():
-            self.open(path.stem, path.parent.name)
+    def take(self, path: str) -> None:
+        """Make the learner's copy of a notebook that is about to be opened, if there is none.
 
-    def _is_copied(self, path: Path) -> bool:
-        folder = path.parent.name
-        if path.suffix != ".ipynb" or path.parent.parent != self.root or folder not in _COPIED:
-            return False
-        return folder == "labs" or not is_writable(path.parent)
+        Args:
+            path: Of the notebook, from the learner's folder: `labs/01_convolution_lab.ipynb`.
+        """
+        place = Path(path)
+        original = self.root / place
+        known = len(place.parts) == 2 and place.parent.name in ROOMS and place.suffix == ".ipynb"
+        if known and original.is_file() and not (self.work / place).exists():
+            self._copy(place.stem, place.parent.name, self.work / place)
 
-    def _lab(self, stem: str, folder: str = "labs") -> NotebookNode:
-        return read(self.root / folder / f"{stem}.ipynb")
-
-    def _copy(self, stem: str, folder: str, target: Path) -> Path:
-        notebook = self._lab(stem, folder)
-        source = self.root / folder / f"{stem}.ipynb"
-        notebook.metadata["datahall"] = {"copy_of": stem, "sha256": _digest(source)}
+    def _copy(self, stem: str, room: str, target: Path) -> Path:
+        notebook = read(self.root / room / f"{stem}.ipynb")
+        for cell in notebook.cells:  # what others measured is no news, and would give answers away
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        notebook.metadata["datahall"] = {"copy_of": stem, "version": version_of(notebook)}
         try:
-            self.work.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._remember(notebook)
             _write_new(target, text_of(notebook))
         except OSError as error:
             raise MachineError(
@@ -166,9 +215,21 @@ class Desk:
             ) from error
         return target
 
+    def _remember(self, notebook: NotebookNode) -> None:
+        """Keep a version of a notebook: a later one is merged against it."""
+        place = self.work / _KEPT / "base" / f"{version_of(notebook)}.ipynb"
+        if not place.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            state.write_atomically(place, text_of(notebook))
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    def _back_up(self, copy: Path) -> None:
+        """Keep a copy as it is now, under a name that no file has."""
+        place = self.before
+        place.mkdir(parents=True, exist_ok=True)
+        text, number = copy.read_text(encoding="utf-8"), 1
+        while (place / f"{copy.stem}.{number}.ipynb").exists():
+            number += 1
+        _write_new(place / f"{copy.stem}.{number}.ipynb", text)
 
 
 def _write_new(target: Path, text: str) -> None:

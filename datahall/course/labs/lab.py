@@ -1,4 +1,4 @@
-"""`datahall lab`: JupyterLab on the course, with labs as the learner's copies.
+"""`datahall lab`: JupyterLab in the learner's folder, with the course's home page.
 
 Read `prepare` (what is opened), then `command` (how JupyterLab is started).
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
+import socket
 import sys
 from pathlib import Path
 
 from datahall import state
 from datahall.course import catalogue, warm
 from datahall.course.exits import Exit, InputError, MachineError
+from datahall.course.labs import home
 from datahall.course.labs.copies import Desk
 
 
@@ -23,15 +26,17 @@ def open_lab(
     reset: str | None = None,
     browser: bool = True,
     port: int = 0,
+    author: bool = False,
 ) -> Exit:
     """Open JupyterLab in the place of this process.
 
     Args:
-        notebook: A number, slug, stem or path; the course's folder if None.
+        notebook: A number, slug, stem or path; the home page if None.
         fresh: Make a numbered new copy of the lab, and open it.
         reset: An exercise (`01.2`) that is put back as it was; the old answer is kept.
         browser: Whether a browser is opened.
         port: The server's port; 0 for the first free one.
+        author: Open the checkout itself instead of the learner's copies.
 
     Raises:
         InputError: No such notebook, lab or exercise.
@@ -39,72 +44,97 @@ def open_lab(
     """
     root = catalogue.repository_root()
     desk = Desk(root)
-    target = prepare(desk, notebook, fresh=fresh, reset=reset)
     if importlib.util.find_spec("jupyterlab") is None:
         raise MachineError("JupyterLab is not installed. Run `make setup`.")
-    print(f"your copies of the labs: {desk.work}", flush=True)
-    line = command(desk, target, browser=browser, port=port)
+    if author:
+        folder, target = root, _file_of(desk, notebook)
+    else:
+        desk.settle()
+        folder, target = desk.work, prepare(desk, notebook, fresh=fresh, reset=reset)
+    token = os.environ.get("JUPYTER_TOKEN") or secrets.token_urlsafe(24)
+    port = port or _free_port()
+    line = command(desk, target, browser=browser, port=port, author=author)
+    log = state.folder("logs") / "jupyterlab.log"
+    print(f"JupyterLab: http://127.0.0.1:{port}/lab?token={token}", flush=True)
+    print(f"your folder: {folder}; the server's log: {log}; Ctrl-C ends it", flush=True)
     with warm.zygotes(across_exec=True) as held:  # they end with the server
-        environment = surroundings(desk) | held
+        environment = surroundings(desk, author=author) | held | {"JUPYTER_TOKEN": token}
         if os.name == "nt":  # there, exec returns to the shell at once
             import subprocess
 
-            failed = subprocess.call(line, env=environment, cwd=root)  # noqa: S603 (our own words)
+            failed = subprocess.call(line, env=environment, cwd=folder)  # noqa: S603 (our own words)
             return Exit.FAILED if failed else Exit.OK
-        os.chdir(root)
+        os.chdir(folder)
+        _write_to(log)
         os.execve(line[0], line, environment)  # noqa: S606 (no shell is wanted)
 
 
 def prepare(desk: Desk, notebook: str | None, *, fresh: bool, reset: str | None) -> Path:
-    """Make the copies that are asked for and return what JupyterLab shall open.
+    """Make the copies that are asked for and return what JupyterLab opens.
 
     A module or lecture opens the lecture, whose link leads to the lab; a lab's stem opens the lab,
     as `fresh` and `reset` do.
 
     Args:
         desk: The learner's folder.
-        notebook: What was asked for, as `Catalogue.find` takes it; None for nothing.
+        notebook: What was asked for, as `Catalogue.find` takes it; None for the home page.
         fresh: Whether a new copy is wanted.
         reset: The exercise that is put back, `01.2`, or None.
     """
     if reset is not None:
         lab = _lab_of_exercise(desk, reset, notebook)
-        return _told(desk, lab, desk.reset(lab, reset), f"exercise {reset} is as it was")
+        return _told(desk, desk.reset(lab, reset), f"exercise {reset} is as it was")
     if notebook is None:
         if fresh:
             raise InputError("--fresh needs the lab to copy. Write, for example, datahall lab 01.")
-        return desk.root
+        _say_of_updates(desk)
+        try:
+            desk.work.mkdir(parents=True, exist_ok=True)
+            home.write(desk)
+        except OSError as error:
+            raise MachineError(
+                f"{desk.work} cannot be written ({error.strerror or error}). Set DATAHALL_WORK to "
+                "a folder that you may write."
+            ) from error
+        return desk.work / home.NAME
     chosen = catalogue.load().find(notebook)[0]
     stem = Path(notebook).stem
-    if fresh or stem == chosen.lab:
+    if fresh:
         if chosen.lab is None:
             raise InputError(f"{chosen.stem} has no lab. Run `datahall list` to see which have.")
-        copy = desk.fresh(chosen.lab) if fresh else desk.open(chosen.lab)
-        return _told(desk, chosen.lab, copy, "a new copy" if fresh else "your copy")
-    folder = "solutions" if stem == chosen.solution else "notebooks"
-    return desk.root / folder / f"{stem if stem == chosen.solution else chosen.stem}.ipynb"
+        older = desk.current(chosen.lab)
+        stays = "stays as it is, and `datahall check` counts the best"
+        what = f"a new copy ({older.name} {stays})" if older else "a new copy"
+        return _told(desk, desk.fresh(chosen.lab), what)
+    if stem == chosen.lab:
+        return _told(desk, desk.open(chosen.lab), "your copy")
+    if stem == chosen.solution:
+        return _told(desk, desk.open(stem, "solutions"), "your copy")
+    return _told(desk, desk.open(chosen.stem, "notebooks"), "your copy")
 
 
-def command(desk: Desk, target: Path, *, browser: bool, port: int) -> list[str]:
-    """Return the command line that starts JupyterLab on a file or folder.
-
-    The server's root is the checkout, so a copy outside of it is opened by its lab's name.
+def command(
+    desk: Desk, target: Path, *, browser: bool, port: int, author: bool = False
+) -> list[str]:
+    """Return the command line that starts JupyterLab on a file.
 
     Args:
-        desk: The learner's folder.
-        target: What JupyterLab shows first.
+        desk: The learner's folder, which is the server's root.
+        target: What JupyterLab shows first, in that folder.
         browser: Whether a browser is opened.
-        port: Of the server; 0 for any free one.
+        port: Of the server.
+        author: Whether the checkout is the root, to be changed.
     """
-    line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={desk.root}"]
-    line += ["--ServerApp.contents_manager_class=datahall.course.labs.contents.CourseContents"]
+    folder = desk.root if author else desk.work
+    line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    if not author:
+        contents = "datahall.course.labs.contents.CourseContents"
+        line.append(f"--ServerApp.contents_manager_class={contents}")
+        line.append(f"--CourseContents.checkout={desk.root}")
     line += [f"--AsyncFileCheckpoints.checkpoint_dir={state.folder('checkpoints')}"]
-    if not desk.work.is_relative_to(desk.root):
-        line.append("--ContentsManager.allow_hidden=True")  # data folders start with a dot
-    if target != desk.root:
-        line.append(f"--LabApp.default_url=/lab/tree/{_url_path(desk, target)}")
-    if port:
-        line.append(f"--ServerApp.port={port}")
+    if target != folder:
+        line.append(f"--LabApp.default_url=/lab/tree/{target.relative_to(folder).as_posix()}")
+    line += [f"--ServerApp.port={port}", "--ServerApp.answer_yes=True"]
     if not browser:
         line.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -112,15 +142,22 @@ def command(desk: Desk, target: Path, *, browser: bool, port: int) -> list[str]:
     return line
 
 
-def surroundings(desk: Desk) -> dict[str, str]:
+def surroundings(desk: Desk, *, author: bool = False) -> dict[str, str]:
     """Return the server's environment: where the copies are, no news, kernels with bytecode.
 
-    Kernels are warm where they can be: also Python 3, which the course's notebooks name.
+    Kernels are warm where they can be: also Python 3, which the course's notebooks name. `datahall`
+    is found by the terminals that JupyterLab opens.
+
+    Args:
+        desk: The learner's folder.
+        author: Whether the controls that instructors need are there.
     """
-    ours = str(Path(__file__).with_name("jupyter"))
+    settings = ("jupyter",) if author else ("jupyter_learner", "jupyter")
+    ours = os.pathsep.join(str(Path(__file__).with_name(name)) for name in settings)
     environment = os.environ | {
         "DATAHALL_WORK": str(desk.work),
         "JUPYTER_DEFAULT_PROVISIONER_NAME": "datahall-warm",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     for name in ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH"):  # settings; the kernel "Datahall (warm)"
         before = os.environ.get(name)
@@ -130,11 +167,34 @@ def surroundings(desk: Desk) -> dict[str, str]:
     return environment
 
 
-def _url_path(desk: Desk, target: Path) -> str:
-    if target.is_relative_to(desk.root):
-        return target.relative_to(desk.root).as_posix()
-    copied = desk.original(target)
-    return copied.relative_to(desk.root).as_posix()  # `Desk.shown` gives the copy for it
+def _file_of(desk: Desk, notebook: str | None) -> Path:
+    """Return the file of the checkout that a word means, for its author."""
+    if notebook is None:
+        return desk.root
+    row = catalogue.load().find(notebook)[0]
+    stem = Path(notebook).stem
+    kind: catalogue.Kind = "solution" if stem in (row.lab, row.solution) else "lecture"
+    return desk.root / row.files()[kind]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_to(log: Path) -> None:
+    """Let this process, and what it becomes, write to a log file instead of the terminal."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+
+
+def _say_of_updates(desk: Desk) -> None:
+    if old := desk.outdated():
+        names = ", ".join(path.stem for path in old[:3]) + (" …" if len(old) > 3 else "")
+        print(f"newer versions exist of {names}: see `datahall update --dry-run`", flush=True)
 
 
 def _lab_of_exercise(desk: Desk, exercise: str, notebook: str | None) -> str:
@@ -150,8 +210,8 @@ def _lab_of_exercise(desk: Desk, exercise: str, notebook: str | None) -> str:
     return having[0]  # Desk.reset says which exercises there are
 
 
-def _told(desk: Desk, lab: str, copy: Path, what: str) -> Path:
+def _told(desk: Desk, copy: Path, what: str) -> Path:
     print(f"{what}: {copy}", flush=True)
-    if desk.is_outdated(copy, lab):
-        print(f"{lab} has changed since; --fresh makes a new copy and keeps this one", flush=True)
+    if desk.is_outdated(copy):
+        print("the course has a newer version: see `datahall update --dry-run`", flush=True)
     return copy

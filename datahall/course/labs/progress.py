@@ -58,8 +58,10 @@ def show(which: str | None = None, *, as_json: bool = False) -> Exit:
     Raises:
         InputError: Nothing has that name, or the file is no notebook.
     """
-    files = _files(which)
-    labs = [look_at(name, path) for name, path in files]
+    labs = [
+        max((look_at(name, path) for path in paths), key=lambda lab: (_points(lab), lab.file))
+        for name, paths in _files(which)
+    ]
     if as_json:
         print(json.dumps(facts(labs), indent=1, ensure_ascii=False))
     else:
@@ -121,15 +123,21 @@ def minutes_left(found: list[Exercise]) -> int:
     return sum(item.minutes for item in found if item.state != "passed")
 
 
-def _files(which: str | None) -> list[tuple[str, Path]]:
+def _points(lab: Lab) -> float:
+    return sum(item.points for item in lab.exercises)
+
+
+def _files(which: str | None) -> list[tuple[str, list[Path]]]:
+    """Return each lab with its files: the learner's copies, of which the best counts."""
     if which is not None and which.endswith(".ipynb") and Path(which).is_file():
-        return [(Path(which).stem, Path(which))]
+        return [(Path(which).stem, [Path(which)])]
     course = catalogue.load()
     notebooks = course.notebooks if which is None else course.find(which)
     desk = Desk(catalogue.repository_root())
     stems = dict.fromkeys(notebook.lab for notebook in notebooks if notebook.lab)
-    pairs = [(stem, desk.current(stem) or desk.root / "labs" / f"{stem}.ipynb") for stem in stems]
-    files = [(stem, path) for stem, path in pairs if path.is_file()]
+    desk.settle()
+    pairs = [(s, desk.copies(s) or [desk.root / "labs" / f"{s}.ipynb"]) for s in stems]
+    files = [(stem, paths) for stem, paths in pairs if paths[0].is_file()]
     if not files:
         raise InputError(f"There is no lab for {which or 'the course'}. See `datahall list`.")
     return files

@@ -1,4 +1,4 @@
-"""`datahall lab`, `datahall check`: what a learner types."""
+"""`datahall lab`, `datahall update`, `datahall check`: what a learner types."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 def add_to(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command("lab")(lab)
+    app.command("update")(update)
     app.command("check")(check)
 
 
@@ -27,13 +28,31 @@ def lab(
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     port: Annotated[int, typer.Option(help="Port of JupyterLab; 0 for any that is free.")] = 0,
+    author: Annotated[
+        bool, typer.Option("--author", help="Open the checkout itself, to change the course.")
+    ] = False,
 ) -> None:
-    """Open JupyterLab, on a module if one is named; its labs are opened as your copies in work/."""
+    """Open JupyterLab on the home page, or on a module; what you open is your own copy in work/."""
     from datahall.course.labs import lab as labs
 
-    raise typer.Exit(
-        int(labs.open_lab(notebook, fresh=fresh, reset=reset, browser=browser, port=port))
-    )
+    options = {"fresh": fresh, "browser": browser, "author": author}
+    raise typer.Exit(int(labs.open_lab(notebook, reset=reset, port=port, **options)))
+
+
+def update(
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="[NN|SLUG|STEM]", help="Whose copies; all if left out."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+) -> None:
+    """Put newer versions of the course into your copies; cells that you changed or made stay.
+
+    Exit codes: 0 all is well, 2 bad input. What a copy was before lies in work/.datahall/before.
+    """
+    from datahall.course.labs import updating
+
+    raise typer.Exit(int(updating.update(which, dry_run=dry_run)))
 
 
 def check(
