@@ -22,7 +22,7 @@ from datahall.serving.defences import ALL, Defence, Defences
 
 START = "0" * 64
 _TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
-_LONGEST = 256  # letters of one value that a caller chose
+_LONGEST = 1024  # letters of one value that a caller chose; a token has about 450
 
 
 class AuditLog:

@@ -41,7 +41,6 @@ class Defence(StrEnum):
     SLOW_CLIENT_LIMIT = "slow_client_limit"
     IDENTITY_HEADER = "identity_header"
     CLOSED_PATHS = "closed_paths"
-    ONE_LENGTH = "one_length"
 
     CONTENT_TYPE = "content_type"
     STRICT_JSON = "strict_json"
@@ -129,9 +128,6 @@ FACTS: dict[Defence, DefenceFacts] = {
     ),
     Defence.CLOSED_PATHS: _facts(
         "gateway", "Metrics, documents and administration read from outside.", "13.4.5"
-    ),
-    Defence.ONE_LENGTH: _facts(
-        "gateway", "A second request hidden in the body of the first.", "4.2.1"
     ),
     Defence.CONTENT_TYPE: _facts(
         "app", "A body of another kind that a web page of a stranger can send.", "3.5.2"

@@ -150,9 +150,6 @@ def _rules(plan: GatewayPlan, way: Way) -> Iterator[str]:
     if Defence.HEADER_LIMIT in on:
         much = f"{{ req.hdrs,length gt {limits.header_bytes} }}"
         yield from _refuse(431, "header_too_large", "The headers are too large.", much)
-    if Defence.ONE_LENGTH in on:
-        both = "{ req.hdr_cnt(transfer-encoding) gt 0 } { req.hdr_cnt(content-length) gt 0 }"
-        yield from _refuse(400, "two_lengths", "The body has two lengths.", both)
     if Defence.CLOSED_PATHS in on:
         closed = "!{ path /v2 } !{ path_beg /v2/ }"
         yield from _refuse(404, "closed_path", "There is nothing here.", closed)

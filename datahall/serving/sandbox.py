@@ -49,7 +49,7 @@ class SandboxLimits:
 
 
 @dataclass(frozen=True)
-class Ended:
+class SandboxRun:
     """What came of a program in the sandbox.
 
     Attributes:
@@ -80,7 +80,7 @@ def run(
     *arguments: str,
     files: Mapping[str, bytes] | None = None,
     limits: SandboxLimits | None = None,
-) -> Ended:
+) -> SandboxRun:
     """Run `python -m module arguments` in a sandbox, or refuse.
 
     Args:
@@ -105,7 +105,7 @@ def run(
 
 def _run(
     module: str, arguments: tuple[str, ...], files: Mapping[str, bytes], limits: SandboxLimits
-) -> Ended:
+) -> SandboxRun:
     if bad := [name for name in files if Path(name).name != name]:
         raise SandboxError(
             f"{bad[0]!r} is no plain file name. Names without a folder are expected."
@@ -139,7 +139,7 @@ def _run(
         raise SandboxError(f"No sandbox here: {err.decode(errors='replace')[-300:].strip()}.")
     told = json.loads(out)
     left = {name: base64.b64decode(each) for name, each in told["files"].items()}
-    return Ended(told["code"], told["said"], left)
+    return SandboxRun(told["code"], told["said"], left)
 
 
 def _readable() -> list[str]:

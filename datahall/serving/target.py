@@ -16,6 +16,8 @@ from datahall.serving.gateway_plan import Limits
 from datahall.serving.signing import Trust
 from datahall.serving.tokens import INFER, READ, Issuer
 
+REVOKED = "0" * 32  # number of a token that variants have called back, for the attack with it
+
 
 @dataclass(frozen=True)
 class Target:

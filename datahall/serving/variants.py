@@ -28,7 +28,7 @@ from datahall.serving.listeners import close, listening, write_secret
 from datahall.serving.nest import Keeper, Kept, Nest
 from datahall.serving.settings import ServiceSettings
 from datahall.serving.signing import Trust
-from datahall.serving.target import Target
+from datahall.serving.target import REVOKED, Target
 from datahall.serving.tokens import Issuer
 from datahall.serving.validation import RequestLimits
 
@@ -93,6 +93,7 @@ class _House:
     ) -> None:
         self.nest, self.authority, self.name, self.defences = nest, authority, name, defences
         self.issuer, self.audit = Issuer(), nest.make("audit")
+        self.issuer.revoke(REVOKED)
         self.logs = {way: AuditLog(self._log(way, "gateway")) for way in self._ways().values()}
 
     def _ways(self) -> dict[str, str]:

@@ -109,7 +109,7 @@ def _holds(path: Path, mark: bytes) -> bool:
         return False
 
 
-def _run(code: str, limits: SandboxLimits | None = None) -> sandbox.Ended:
+def _run(code: str, limits: SandboxLimits | None = None) -> sandbox.SandboxRun:
     files = {"model.pkl": poison.poisoned_pickle(code)}
     return sandbox.run("datahall.serving.poison", "pickle", files=files, limits=limits)
 

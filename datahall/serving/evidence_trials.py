@@ -1,0 +1,133 @@
+"""What an honest robustness claim (07.12) is held against: a small world that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from datahall.serving.evasion import Evidence
+
+Trial = Callable[[Any], str | None]
+"""Is called with an answer; returns None where it is right, else a sentence."""
+
+
+class World:
+    """A small service and its gradient: an image is named 1 if its first pixel is above 100.
+
+    Args:
+        first: First pixels of the images, which have 2 × 2; the others are 120.
+        labels: The right ones.
+        blind: Images whose gradient is zero.
+        along: The derivative by the first pixel, for label 0.
+
+    Attributes:
+        asked: What was predicted, in order.
+    """
+
+    def __init__(
+        self,
+        first: list[int],
+        labels: list[int],
+        *,
+        blind: tuple[int, ...] = (),
+        along: float = 0.5,
+    ) -> None:
+        self.images = np.full((len(first), 2, 2, 1), 120, np.uint8)
+        self.images[:, 0, 0, 0] = first
+        self.labels, self.blind, self.along = np.array(labels), [first[i] for i in blind], along
+        self.asked: list[Any] = []
+
+    def predict(self, images: Any) -> Any:
+        """Name images, and remember them."""
+        if getattr(images, "dtype", None) != np.uint8:
+            kind = getattr(images, "dtype", type(images).__name__)
+            raise AssertionError(f"predict was asked with {kind}, a service takes uint8")
+        self.asked.append(np.array(images))
+        return (images[:, 0, 0, 0] > 100).astype(int)
+
+    def gradient(self, images: Any, labels: Any) -> Any:
+        """Return the derivative by the pixels: of the first one, and of the last one a little."""
+        pixels = np.asarray(images, float)
+        slopes = np.zeros_like(pixels)
+        slopes[:, 0, 0, 0] = np.where(np.asarray(labels) == 1, -self.along, self.along)
+        slopes[:, 1, 1, 0] = 1e-9 * slopes[:, 0, 0, 0]
+        for value in self.blind:
+            slopes[pixels[:, 0, 0, 0] == value] = 0
+        return slopes
+
+
+_SHARES = ("judged", "attacked", "blind", "extreme")
+
+
+def measures(
+    first: list[int], labels: list[int], epsilon: float, *, blind: tuple[int, ...] = (),
+    along: float = 0.5, only: tuple[str, ...] = _SHARES,
+) -> Trial:  # fmt: skip
+    """Return a trial: is the evidence on a small world right?
+
+    Args:
+        first: First pixels of the images.
+        labels: The right ones.
+        epsilon: Gray levels.
+        blind: Images whose gradient is zero.
+        along: The derivative by the first pixel.
+        only: What is looked at.
+    """
+
+    def test(answer: Any) -> str | None:
+        world = World(first, labels, blind=blind, along=along)
+        before = world.images.copy()
+        found = answer(world.gradient, world.predict, world.images, world.labels, epsilon)
+        if not isinstance(found, Evidence):
+            return f"attack returned {type(found).__name__}, expected Evidence"
+        if not np.array_equal(before, world.images):
+            return "attack changed the images that it was given. Work on a copy"
+        wanted = _wanted(World(first, labels, blind=blind, along=along), epsilon)
+        called = f"first pixels {first}, labels {labels}, epsilon {epsilon:g}:"
+        for name in only:
+            got, want = getattr(found, name), wanted[name]
+            if not isinstance(got, int | float | np.number) or abs(float(got) - want) > 1e-9:
+                shown = f"{float(got):.3g}" if isinstance(got, int | float | np.number) else got
+                return f"{called} {name} is {shown}, expected {want:.3g}"
+        return None
+
+    return test
+
+
+def _wanted(world: World, epsilon: float) -> dict[str, float]:
+    right = world.predict(world.images) == world.labels
+    images, labels = world.images[right].astype(float), world.labels[right]
+    slopes = world.gradient(images, labels)
+
+    def kept(size: float) -> float:
+        pixels = np.clip(np.rint(images + size * np.sign(slopes)), 0, 255).astype(np.uint8)
+        return float(np.mean(world.predict(pixels) == labels))
+
+    flat = slopes.reshape(len(slopes), -1)
+    return {"judged": len(images), "attacked": kept(epsilon),
+            "blind": float(np.mean(~flat.any(axis=1))), "extreme": kept(255)}  # fmt: skip
+
+
+def tosses_coins(answer: Any) -> str | None:
+    """Look whether noise of the same size was shown to the service, and its share reported."""
+    world = World([60, 140] * 20 + [98, 140] * 20, [0, 1] * 40)
+    found = answer(world.gradient, world.predict, world.images, world.labels, 10)
+    start = world.images.astype(int)
+    tries = [each.astype(int) - start for each in world.asked if each.shape == start.shape]
+    full = [each for each in tries if (np.abs(each) == 10).all()]
+    if not full:
+        most = [int(np.abs(each).max()) for each in tries]
+        return (
+            "no prediction was asked of images with each pixel epsilon, here 10, lighter or "
+            f"darker; the calls of predict changed pixels by at most {most}"
+        )
+    coins = [each for each in full if 0.2 < (each > 0).mean() < 0.8]
+    if not coins:
+        return "the noise is lighter or darker nearly everywhere, no toss of a coin"
+    named = [(start + each)[:, 0, 0, 0] > 100 for each in coins]
+    kept = [float(np.mean(each == world.labels)) for each in named]
+    if not any(abs(found.noise - share) < 1e-9 for share in kept):
+        return f"noise is {found.noise:.3g}, the service named {kept[0]:.3g} of the noisy rightly"
+    return None
