@@ -13,7 +13,7 @@ import sys
 import typer
 
 from datahall.course.exits import Exit, exit_for
-from datahall.course.verbs import authors, launch, learn, machine, run, show
+from datahall.course.verbs import authors, launch, learn, machine, run, serve, show
 from datahall.errors import CourseError
 
 _HELP = """Datahall: build an AI data center on your laptop.
@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (show, machine, run, launch, learn, authors):
+for group in (show, machine, run, launch, serve, learn, authors):
     group.add_to(app)
 
 

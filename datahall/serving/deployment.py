@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -296,7 +297,10 @@ class Deployment:
             self.models = self.plan.models.resolve()
         self.trust = self.plan.trust or Trust(self.authority_pem)
         self._audit = kept / "audit"
-        self._audit.mkdir(mode=0o700, exist_ok=True)
+        if self.plan.folder is not None:  # several services may keep their logs there
+            began = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")
+            self._audit /= f"{began}-{os.getpid()}"
+        self._audit.mkdir(mode=0o700, parents=True)
         self._log = AuditLog(self._audit / "audit-gateway.jsonl")
 
     def _gateway_plan(self, listener: socket.socket) -> GatewayPlan:

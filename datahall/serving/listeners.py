@@ -44,11 +44,14 @@ def close(wire: socket.socket) -> None:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only the user may read, from its first byte on.
+    """Write a file that only the user may read, from its first byte on; a reader sees it whole.
 
     Args:
         path: The file.
         content: What it holds.
     """
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(content)
+    fresh.replace(path)

@@ -67,7 +67,7 @@ def honest(service: Deployment, images: np.ndarray) -> Iterator[Honest]:
 
 def head(service: Deployment, *lines: str) -> bytes:
     """The head of a request with a good token; the empty line that ends it is not there yet."""
-    own = ["Host: localhost", f"Authorization: Bearer {service.token()}"]
+    own = ["Host: localhost", "Connection: close", f"Authorization: Bearer {service.token()}"]
     return "\r\n".join([f"POST {INFER} HTTP/1.1", *own, *lines]).encode() + b"\r\n"
 
 
