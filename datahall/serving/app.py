@@ -19,7 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from datahall import __version__
 from datahall.serving import contract, measures
 from datahall.serving.defences import Defence
-from datahall.serving.protocol import JSON_TYPE, PREFIX, Refusal, RefusedError, refuse
+from datahall.serving.protocol import (
+    JSON_TYPE,
+    PREFIX,
+    Refusal,
+    RefusedError,
+    model_path,
+    refuse,
+)
 from datahall.serving.service import SUBJECT_HEADER, Service, names
 from datahall.serving.settings import ServiceSettings
 
@@ -34,20 +41,23 @@ class InferenceApp(FastAPI):
 
     Attributes:
         service: What it serves.
+        often: Paths that nearly all requests name, and what answers them: no route is searched.
     """
 
     service: Service
+    often: Mapping[str, ASGIApp]
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return what stands round the routes."""
-        router, service = self.router, self.service
+        router, service, often = self.router, self.service, self.often
 
         async def stack(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return await router(scope, receive, send)
             began = perf_counter()
+            found = often.get(scope["path"], router) if scope["method"] == "POST" else router
             try:
-                await router(scope, receive, send)
+                await found(scope, receive, send)
             except HTTPException as error:  # no such path, or not this method
                 reason = "wrong_method" if error.status_code == 405 else "unknown_path"
                 refusal = Refusal(error.status_code, reason, str(error.detail))
@@ -214,8 +224,9 @@ def _route(app: FastAPI, path: str, answer: ASGIApp, model: Any, **told: Any) ->
     route.app = answer
 
 
-def _add_routes(app: FastAPI, service: Service) -> None:
+def _add_routes(app: InferenceApp, service: Service) -> None:
     infer = _infer(service)
+    app.often = {model_path(service.model.name, action="infer"): infer}
     for middle in (VERSION, ""):
         told = {
             "methods": ["POST"],

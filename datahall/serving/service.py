@@ -276,7 +276,9 @@ def names(path: bytes) -> tuple[str, str | None]:
         >>> names(b"/v2/models/..%2Fsecret/infer")
         ('../secret', None)
     """
-    parts = [unquote(one.decode("latin-1")) for one in path.split(b"/")]
+    parts = path.decode("latin-1").split("/")
+    if b"%" in path:
+        parts = [unquote(one) for one in parts]
     version = parts[5] if len(parts) > 5 and parts[4] == "versions" else None
     return parts[3] if len(parts) > 3 else "", version
 
