@@ -25,7 +25,7 @@ from datahall.serving.client import ServiceClient
 from datahall.serving.crew import Crew, DeploymentError
 from datahall.serving.defences import Defence
 from datahall.serving.gateway import Gateway, note
-from datahall.serving.gateway_plan import GatewayPlan, Way
+from datahall.serving.gateway_plan import Entrance, GatewayPlan
 from datahall.serving.listeners import close, listening, write_secret
 from datahall.serving.nest import Nest
 from datahall.serving.signing import Trust
@@ -309,7 +309,7 @@ class Deployment:
         write_secret(certificate, self.authority.server.bundle())
         sockets = self._crew.sockets()
         plan = self.plan
-        way = Way(
+        way = Entrance(
             WAY, listener.fileno(), sockets, plan.defences, plan.limits, plan.mtls, plan.oldest_tls
         )
         return GatewayPlan(

@@ -341,8 +341,8 @@ class Gateway:
             time.sleep(_LOOK_S)
         words = " ".join(_alerts(self._errors.read_text(errors="replace"))[:2])
         raise GatewayError(
-            f"HAProxy (process {process.pid}) has not started: exit code {process.poll()}, {words}. "
-            "It was expected to answer on its runtime socket. Is there room for its sockets?"
+            f"HAProxy (process {process.pid}) has not started: exit {process.poll()}, {words}. It "
+            "was expected to answer on its runtime socket. Is there room for its sockets?"
         )
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:

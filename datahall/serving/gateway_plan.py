@@ -41,7 +41,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Way:
+class Entrance:
     """One way in: a port, its defences, and the replicas behind it.
 
     Attributes:
@@ -80,7 +80,7 @@ class GatewayPlan:
     """
 
     folder: Path
-    ways: tuple[Way, ...]
+    ways: tuple[Entrance, ...]
     keys: Keys
     certificate: Path
     root: Path

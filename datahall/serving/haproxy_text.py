@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator
 
 from datahall.serving.defences import Defence
-from datahall.serving.gateway_plan import GatewayPlan, Way
+from datahall.serving.gateway_plan import Entrance, GatewayPlan
 from datahall.serving.tokens import ALGORITHM, READ
 
 SUBJECT_HEADER, HASH_HEADER = "X-Datahall-Subject", "X-Datahall-Token-Hash"
@@ -110,7 +110,7 @@ def _metrics(plan: GatewayPlan) -> list[str]:
     ]
 
 
-def _frontend(plan: GatewayPlan, way: Way) -> list[str]:
+def _frontend(plan: GatewayPlan, way: Entrance) -> list[str]:
     slow = Defence.SLOW_CLIENT_LIMIT in way.defences
     within, idle = (way.limits.slow_s, way.limits.idle_s) if slow else (3600.0, 3600.0)
     return [
@@ -132,7 +132,7 @@ _LOG = (
 )
 
 
-def _tls(plan: GatewayPlan, way: Way) -> str:
+def _tls(plan: GatewayPlan, way: Entrance) -> str:
     if Defence.TLS not in way.defences:
         return ""
     client = f" ca-file {plan.root} verify required" if way.mtls else ""
@@ -140,7 +140,7 @@ def _tls(plan: GatewayPlan, way: Way) -> str:
     return f" ssl crt {plan.certificate} alpn h2,http/1.1{oldest}{client}"
 
 
-def _rules(plan: GatewayPlan, way: Way) -> Iterator[str]:
+def _rules(plan: GatewayPlan, way: Entrance) -> Iterator[str]:
     """Yield the rules of a frontend in the order in which a request meets them."""
     on, limits = way.defences, way.limits
     yield "http-request set-var-fmt(txn.what) '%HM %HP'"
@@ -167,7 +167,7 @@ def _rules(plan: GatewayPlan, way: Way) -> Iterator[str]:
         yield "http-response set-header Strict-Transport-Security max-age=63072000"
 
 
-def _token(plan: GatewayPlan, way: Way) -> Iterator[str]:
+def _token(plan: GatewayPlan, way: Entrance) -> Iterator[str]:
     """Yield the rules for a token; see `tokens.decide`, which asks the same."""
     yield "http-request set-var(txn.bearer) http_auth_bearer"
     yield "http-request set-var(txn.hash) var(txn.bearer),sha2(256),hex,lower"
@@ -186,7 +186,7 @@ def _token(plan: GatewayPlan, way: Way) -> Iterator[str]:
             yield from _refuse(status, reason, says, f"!health {condition}")
 
 
-def _signature(plan: GatewayPlan, way: Way) -> Iterator[str]:
+def _signature(plan: GatewayPlan, way: Entrance) -> Iterator[str]:
     yield "http-request set-var(txn.alg) var(txn.bearer),jwt_header_query('$.alg')"
     yield "http-request set-var(txn.kid) var(txn.bearer),jwt_header_query('$.kid')"
     algorithm = "txn.alg"
@@ -239,7 +239,7 @@ def _claims(plan: GatewayPlan) -> list[tuple[Defence | None, int, str, str, str]
     ]  # fmt: skip
 
 
-def _amounts(way: Way) -> Iterator[str]:
+def _amounts(way: Entrance) -> Iterator[str]:
     """Yield the rate of a token, the budget of a subject, and the mark of a proven token."""
     yield f"http-request track-sc0 var(txn.hash) table {way.name}_tokens if !health"
     if Defence.TOKEN_SIGNATURE in way.defences:
@@ -256,7 +256,7 @@ def _amounts(way: Way) -> Iterator[str]:
         yield "http-request sc-inc-gpc0(1) if infer"
 
 
-def _body(way: Way) -> Iterator[str]:
+def _body(way: Entrance) -> Iterator[str]:
     limit, says = way.limits.body_bytes, "The body is too large."
     if Defence.BODY_LIMIT in way.defences:
         announced = f"{{ req.hdr_val(content-length) gt {limit} }}"
@@ -268,7 +268,7 @@ def _body(way: Way) -> Iterator[str]:
         yield from _refuse(413, "body_too_large", says, f"{{ req.body_size gt {limit} }}")
 
 
-def _identity(way: Way) -> Iterator[str]:
+def _identity(way: Entrance) -> Iterator[str]:
     """Yield who asks, for the app: from the token alone, never from the client's own headers."""
     for name, value in ((SUBJECT_HEADER, "sub"), (HASH_HEADER, "hash")):
         given = f"{{ var(txn.{value}) -m found }}"
@@ -281,7 +281,7 @@ def _identity(way: Way) -> Iterator[str]:
         yield "http-request del-header Authorization"
 
 
-def _tables(way: Way) -> list[list[str]]:
+def _tables(way: Entrance) -> list[list[str]]:
     window = _ms(way.limits.rate_window_s)
     keyed = "type string len 65 size 20k expire 1d store"
     return [
@@ -293,7 +293,7 @@ def _tables(way: Way) -> list[list[str]]:
     ]
 
 
-def _backend(way: Way) -> list[str]:
+def _backend(way: Entrance) -> list[str]:
     check = " check inter 500ms fall 2 rise 1" if way.watched else ""
     again = "conn-failure empty-response response-timeout junk-response 503"
     lines = [

@@ -22,7 +22,7 @@ from datahall.serving.authority import Authority
 from datahall.serving.crew import READY_S, DeploymentError
 from datahall.serving.defences import Defence, Defences
 from datahall.serving.gateway import Gateway, note
-from datahall.serving.gateway_plan import GatewayPlan, Limits, Way
+from datahall.serving.gateway_plan import Entrance, GatewayPlan, Limits
 from datahall.serving.haproxy_text import HEALTH
 from datahall.serving.listeners import close, listening, write_secret
 from datahall.serving.nest import Keeper, Kept, Nest
@@ -151,7 +151,7 @@ class _House:
         certificate = folder / "server.pem"
         write_secret(certificate, self.authority.server.bundle())
         ways = tuple(
-            Way(
+            Entrance(
                 way,
                 listener.fileno(),
                 (self._socket(way),),

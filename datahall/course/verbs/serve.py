@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from datahall.serving.calling import Handed
+    from datahall.serving.call_lines import Handed
     from datahall.serving.deployment import Deployment
 
 KEY_S, CERTIFICATE_S = 24 * 3600.0, 10 * 24 * 3600.0  # how old they get
@@ -147,7 +147,7 @@ def _checked(service: Deployment) -> bool:
 
 def _watch(service: Deployment) -> None:
     """Show how it is, renew what grows old, and load another version when one is current."""
-    from datahall.serving.calling import Handed
+    from datahall.serving.call_lines import Handed
 
     handed = Handed.of(service)
     _tell(service, handed)
