@@ -49,6 +49,7 @@ async def serve(apps: Sequence[InferenceApp], files: Sequence[Path]) -> None:
     servers = [_Quiet(_config(app)) for app in apps]
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
+    one_by_one = asyncio.Lock()  # or the one that began first might end last, with an old model
 
     def stop() -> None:
         for server in servers:
@@ -56,7 +57,7 @@ async def serve(apps: Sequence[InferenceApp], files: Sequence[Path]) -> None:
 
     def reload() -> None:
         for app, file in zip(apps, files, strict=True):
-            task = asyncio.create_task(_reload(app, file))
+            task = asyncio.create_task(_reload(app, file, one_by_one))
             reloads.add(task)
             task.add_done_callback(reloads.discard)
 
@@ -110,14 +111,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def _reload(app: InferenceApp, file: Path) -> None:
-    try:
-        trust = ServiceSettings.load(file).trust
-        found = await asyncio.to_thread(app.service.verify, trust)
-    except (CourseError, OSError) as error:
-        app.service.take(error)
-    else:
-        app.service.take(found)
+async def _reload(app: InferenceApp, file: Path, lock: asyncio.Lock) -> None:
+    async with lock:
+        try:
+            trust = ServiceSettings.load(file).trust
+            # In a thread: requests are answered by the old model meanwhile.
+            app.service.take(await asyncio.to_thread(app.service.verify, trust))
+        except (CourseError, OSError) as error:
+            app.service.take(error)
 
 
 def _config(app: InferenceApp) -> uvicorn.Config:
@@ -130,6 +131,7 @@ def _config(app: InferenceApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # who asks is said by the gateway's own headers
+        timeout_keep_alive=75,  # longer than the gateway keeps an idle connection: it closes first
         timeout_graceful_shutdown=max(1, round(app.service.settings.grace_s)),
     )
 

@@ -227,6 +227,8 @@ def _signer(files: Mapping[str, bytes], trust: Trust, defences: Defences) -> str
 
 
 def _verify(files: Mapping[str, bytes], signature: bytes, trust: Trust) -> None:
+    # The library judges the certificate at the time it was made: nothing proves when a signature
+    # was. A signer who is no longer trusted is shut out by his name, his versions by their number.
     from model_signing import hashing, verifying
 
     with tempfile.TemporaryDirectory(prefix="datahall-") as scratch:
