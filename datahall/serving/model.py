@@ -47,9 +47,12 @@ class ServedModel:
             self._in, self._out = given["index"], made["index"]
             self._codes = _codes(given)
             self._scale, self._zero = _quantized(made)
+            _, scores = self.predict(np.zeros((1, *self.inputs[0].shape[1:]), np.uint8))
+            fits = len(self.inputs) == 1 and self.outputs[1].fits(scores.shape)
         except (ValueError, LookupError, TypeError, RuntimeError):
+            fits = False
+        if not fits:
             refuse(BROKEN, "bad_model", "The files hold no network of this service's form.")
-        self.predict(np.zeros((1, *self.inputs[0].shape[1:]), np.uint8))
 
     def predict(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return class and scores of images.

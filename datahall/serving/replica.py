@@ -117,7 +117,7 @@ async def _reload(app: InferenceApp, file: Path, lock: asyncio.Lock) -> None:
             trust = ServiceSettings.load(file).trust
             # In a thread: requests are answered by the old model meanwhile.
             app.service.take(await asyncio.to_thread(app.service.verify, trust))
-        except (CourseError, OSError) as error:
+        except Exception as error:  # whatever it is: the old model stays, the log says why
             app.service.take(error)
 
 

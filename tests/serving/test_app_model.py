@@ -17,7 +17,8 @@ import pytest
 from datahall.serving import authority, repository, signing
 from datahall.serving.audit import first_altered
 from datahall.serving.defences import ALL
-from datahall.serving.protocol import Tensor, encode_request
+from datahall.serving.model import ServedModel
+from datahall.serving.protocol import RefusedError, Tensor, encode_request
 
 from .replicas import NAME, running, settings_of
 
@@ -119,6 +120,26 @@ def test_an_old_version_is_not_served(settings):
 def test_bytes_that_are_no_network_are_not_served(settings, authority_here):
     repository.publish(b"signed, but no network", settings.models, NAME, 3, authority_here)
     assert started(settings) == (78, "bad_model")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "change"),
+    [
+        ("inputs", {"shape": [-1, 14, 56, 1]}),
+        ("inputs", {"shape": [-1, 28, 28]}),
+        ("inputs", {"datatype": "TEXT"}),
+        ("outputs", {"shape": [-1, 12]}),
+    ],
+)
+def test_a_card_that_does_not_fit_its_network_is_refused(settings, authority_here, tensor, change):
+    folder = settings.models / NAME / "2"
+    card = orjson.loads((folder / "model.json").read_bytes())
+    card[tensor][-1] |= change
+    (folder / "model.json").write_bytes(orjson.dumps(card))
+    signing.sign(folder, authority_here)
+    with pytest.raises(RefusedError) as caught:
+        ServedModel(signing.verified(folder, settings.trust))
+    assert caught.value.refusal.reason == "bad_model"
 
 
 def test_a_reload_goes_forward_and_back(replica):
