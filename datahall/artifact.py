@@ -44,6 +44,8 @@ def save(
         step: What made it, for example "03_training".
         facts: What the record shall say: seed, epochs, metrics, with units in the names.
         parent: What it was made from: an artifact, a data set (`datasets.load(…)`), or several.
+            What was first saved without a parent gets its parents from a later save; itself, and
+            what was made from it, are left out.
         name: Which network of the course it belongs to.
 
     Returns:
@@ -56,8 +58,11 @@ def save(
     content, kind = _content(what)
     digest = hashlib.sha256(content).hexdigest()
     with locked(name):
-        made = _step(step, facts, tuple(_digest_of(each, name) for each in _listed(parent)))
+        parents = tuple(_digest_of(each, name) for each in _listed(parent))
         known = find(digest, name)
+        if known:  # nothing is made from itself: a chain ends
+            parents = tuple(each for each in parents if not _comes_from(each, digest, name))
+        made = _step(step, facts, parents)
         steps = (*known.steps, made) if known else (made,)
         saved = Artifact(digest, name, kind, len(content), steps)
         if not saved.path.is_file() or saved.path.read_bytes() != content:
@@ -272,6 +277,13 @@ def _digest_of(parent: Any, name: str) -> str:
             "list of these was expected. Save the parent first."
         )
     return str(digest)
+
+
+def _comes_from(digest: str, ancestor: str, name: str) -> bool:
+    """Tell whether an artifact is another one, or was made from it."""
+    found = find(digest, name)
+    parents = found.parents if found else ()
+    return digest == ancestor or any(_comes_from(each, ancestor, name) for each in parents)
 
 
 def _step(step: str, facts: Mapping[str, Any], parents: tuple[str, ...]) -> Step:

@@ -49,7 +49,8 @@ class Artifact:
         name: Which network of the course it belongs to; of a data set, "data".
         kind: The file's ending: ".keras", ".tflite"; of a data set, "".
         size_bytes: Of the file; 0 for a data set.
-        steps: How it came to be; the first step made it, later ones add facts.
+        steps: How it came to be; the first step made it, later ones add facts, or say what it was
+            made from if nobody has said it yet.
     """
 
     digest: str
@@ -60,8 +61,8 @@ class Artifact:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Digests of what it was made from."""
-        return self.steps[0].parents
+        """Digests of what it was made from, as the first step says that names anything."""
+        return next((step.parents for step in self.steps if step.parents), ())
 
     @property
     def path(self) -> Path:

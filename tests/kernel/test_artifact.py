@@ -109,6 +109,24 @@ def test_the_same_weights_saved_twice_are_one_artifact_with_two_steps(mnist: Any
     assert artifact.current() == other
 
 
+def test_parents_that_a_later_save_names_are_kept_and_a_chain_never_turns_in_a_circle(
+    mnist: Any, tmp_path: Path
+) -> None:
+    first = artifact.save(thing(tmp_path, "one"), step="unknown", facts={})
+    child = artifact.save(thing(tmp_path, "two"), step="made", facts={}, parent=first)
+    assert first.parents == ()
+    for parent in (first, child):  # a loaded file saved unchanged, and a way back
+        same = artifact.save(thing(tmp_path, "one"), step="again", facts={}, parent=parent)
+        assert same.parents == ()
+    named = artifact.save(thing(tmp_path, "one"), step="known", facts={}, parent=[mnist, child])
+    assert named.parents == (mnist.digest,)
+    assert [each.digest for each in artifact.lineage(child)] == [
+        mnist.digest, first.digest, child.digest
+    ]  # fmt: skip
+    later = artifact.save(thing(tmp_path, "one"), step="other", facts={}, parent=())
+    assert later.parents == (mnist.digest,) and len(later.steps) == 5
+
+
 def test_the_current_one_is_the_last_of_its_kind(mnist: Any, tmp_path: Path) -> None:
     assert not artifact.exists(kind=".bin")
     one = save(tmp_path, "one", mnist)
