@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datahall.checking import attempts, child, forkserver, judging
+from datahall.checking import attempts, child, forkserver, judging, searching
 from datahall.checking.bank import Bank
 from datahall.checking.calling import kept_state
 from datahall.checking.facts import facts_of
 from datahall.checking.showing import cut, error_text
-from datahall.checking.steps import Step
+from datahall.checking.steps import Search, Step
 from datahall.checking.verdict import State, Verdict
 from datahall.checking.watching import Died
 from datahall.errors import CheckFailed, CourseError
@@ -100,7 +100,9 @@ class Check:
     @property
     def returns_either(self) -> bool:
         """Whether results are of two kinds, by the solution's signature: `Claims | Refusal`."""
-        kinds = self._solution.partition('"""')[0].rpartition("->")[2].strip().rstrip(":").split("|")
+        kinds = (
+            self._solution.partition('"""')[0].rpartition("->")[2].strip().rstrip(":").split("|")
+        )
         return len([kind for kind in kinds if kind.strip() != "None"]) > 1
 
     @property
@@ -143,6 +145,8 @@ class Check:
         note = ""
         try:
             if self.isolated and child.can_fork():
+                if any(isinstance(step, Search) for step in self.steps):
+                    searching.begin()
                 return child.run(
                     lambda beat: judging.judge(self, answer, beat), seconds=self.seconds
                 ), ""

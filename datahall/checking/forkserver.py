@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datahall import programs, runtime
+from datahall.checking import searching
 from datahall.checking.calling import kept_state, source_file
 from datahall.checking.watching import (
     Died,
@@ -263,6 +264,7 @@ def _serve(line: int, answers: int) -> None:
         path, cell, seconds, what = pickle.loads(letter)  # noqa: S301 (from our own kernel)
         sys.path[:] = path
         linecache.cache.update(cell)
+        searching.begin()
         _write(answers, as_message(watch(partial(_judge, what), seconds=seconds, line=line)))
 
 

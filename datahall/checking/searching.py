@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 import warnings
@@ -83,6 +84,17 @@ def smallest(
         except errors.Flaky as error:
             raise UnsteadyError from error
     return None
+
+
+@functools.cache
+def begin() -> None:
+    """Make a first search, of nothing: Hypothesis walks all of memory at the first of a process.
+
+    That takes most of the time of a verdict; processes that are forked afterwards inherit it.
+    """
+    from hypothesis import strategies
+
+    smallest(strategies.none(), lambda _: None, examples=1, seconds=1, stop=bool)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,13 @@
 """A search draws the same cases in every process, so that a verdict is never luck."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+from hypothesis import strategies as st
+
+from datahall.checking import searching
 
 pytestmark = pytest.mark.processes
 
@@ -44,3 +48,21 @@ def test_two_processes_draw_the_same_cases_whatever_modules_they_have_loaded(tmp
     assert first.startswith(b"300 ") and len(set(first.split(b", "))) > 150
     assert drawn(tmp_path) == first
     assert drawn(tmp_path, "with constants") == first
+
+
+def test_a_search_after_the_first_does_not_walk_all_of_memory():
+    searching.begin()
+    walks: list[str] = []
+    found: list[int] = []
+
+    def note(phase, about):
+        walks.append(phase)
+
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        searching.smallest(st.integers(), found.append, examples=9, seconds=60, stop=bool)
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert len(found) == 9 and walks == []
