@@ -26,6 +26,7 @@ from datahall.checking.ours import guarded
 from datahall.checking.searching import UnsteadyError, smallest
 from datahall.checking.steps import UNSET, Case, Example, Property, Search, Step, Trap, as_case
 from datahall.checking.timing import REAL_PER_CPU
+from datahall.checking.verdict import LOOK_AT
 
 if TYPE_CHECKING:
     from datahall.checking.check import Check
@@ -100,7 +101,7 @@ def judge(check: Check, answer: Any, beat: Beat) -> dict[str, Any]:
     points = 0.0 if first.kind == "ours" else _points(check, passed)
     advice = first.says or examiner.mistake(first) or f"{examiner.fact(first)} {first.idea}".strip()
     advice = advice if not advice or advice.endswith((".", "?", "!")) else f"{advice}."
-    message, rows = f"{first.sentence} {advice}".strip(), [*first.rows, ("look at", advice)]
+    message, rows = f"{first.sentence} {advice}".strip(), [*first.rows, (LOOK_AT, advice)]
     return _found("wrong", points, message, rows)
 
 

@@ -15,7 +15,17 @@ from typing import Any, Literal
 State = Literal["not attempted", "wrong", "passed"]
 MIME = "application/vnd.datahall.verdict+json"
 _WIDTH = 88
-_MARKS = {"passed": "#1b7837", "wrong": "#b35806", "not attempted": "#5e5e5e"}
+LOOK_AT = "look at"  # the row of the details that holds the idea
+_COLORS = {  # JupyterLab's own where there are some: they suit its dark theme as well
+    "passed": "var(--jp-success-color0, #1b7837)",
+    "wrong": "var(--jp-warn-color0, #b35806)",
+    "not attempted": "var(--jp-ui-font-color2, #5e5e5e)",
+}
+_NEXT = {
+    "passed": "Next: run the cells below.",
+    "wrong": "Next: change the answer and run both cells again; the hints below help.",
+    "not attempted": "Next: replace the raise line above, run that cell, then this one.",
+}
 
 
 def number(points: float) -> str:
@@ -70,13 +80,26 @@ class Verdict:
         return repr(float(self.points))
 
     def _repr_html_(self) -> str:
-        rows = "".join(_row(what, value) for what, value in self.details)
-        table = f"<table>{rows}</table>" if rows else ""
-        note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
-        style = f"border-left:4px solid {_MARKS[self.state]};padding:4px 12px"
-        said = f"<b>Exercise {html.escape(self.exercise)}</b>: {html.escape(self.text)}"
-        score = f"<span style='white-space:nowrap'>({html.escape(self.score)})</span>"
-        body = f"{said} {score}{table}{note}"
+        color, word = _COLORS[self.state], self.state.capitalize()
+        known = dict(self.details)
+        idea = known.pop(LOOK_AT, "")
+        sentence = self.message.removesuffix(idea).strip()
+        lines = [
+            f"<b style='color:{color}'>{word}</b> · Exercise {html.escape(self.exercise)}"
+            f" · <span style='white-space:nowrap'>{html.escape(self.score)}</span>"
+        ]
+        if idea:
+            lines.append(f"<div style='font-size:115%;margin:.3em 0'>{html.escape(idea)}</div>")
+        if sentence and "called" not in known:  # else the table says it
+            lines.append(f"<div>{html.escape(sentence)}</div>")
+        if known:
+            rows = "".join(_row(what, value) for what, value in known.items())
+            lines.append(f"<table>{rows}</table>")
+        if self.note:
+            lines.append(f"<p><small>{html.escape(self.note)}</small></p>")
+        lines.append(f"<small>{_NEXT[self.state]}</small>")
+        style = f"border-left:4px solid {color};padding:4px 12px"
+        body = "".join(lines)
         return f"<div class='datahall-verdict' role='status' style='{style}'>{body}</div>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

@@ -22,14 +22,27 @@ def test_the_plain_text_is_the_points_and_nothing_else():
 def test_the_bundle_holds_points_message_and_record():
     bundle = check()(forgets_the_first)._repr_mimebundle_()
     assert bundle["text/plain"] == "1.0"
-    assert "places(1, 1) returned 0, expected 1." in bundle["text/html"]
+    assert bundle["text/html"].count("places(1, 1)") == 1, "nothing is said twice"
     assert bundle[MIME]["state"] == "wrong" and bundle[MIME]["exercise"] == "99.1"
 
 
 def test_the_rich_form_says_the_verdict_in_words():
-    for answer, words in ((places, "passed"), (None, "not attempted yet")):
+    for answer, words in ((places, "Passed"), (None, "Not attempted")):
         shown = check()(answer)._repr_html_()
         assert words in shown and "role='status'" in shown and "of 4 points" in shown
+
+
+def test_a_wrong_answer_shows_the_idea_before_the_values():
+    shown = check()(forgets_the_first)._repr_html_()
+    verdict = check()(forgets_the_first)
+    idea = dict(verdict.details)["look at"]
+    assert shown.index("Wrong") < shown.index(idea) < shown.index("came back")
+    assert shown.count(idea) == 1 and "the hints below help" in shown
+
+
+def test_a_message_without_values_is_shown_whole():
+    said = Verdict("01.1", "Count", "wrong", 0.0, 4.0, "It ran for 5 s.")._repr_html_()
+    assert "It ran for 5 s." in said and "<table>" not in said
 
 
 def test_values_of_the_learner_are_escaped():

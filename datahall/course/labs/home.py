@@ -18,6 +18,7 @@ from datahall.course.labs.copies import Desk
 from datahall.course.notebooks.normalise import read
 
 NAME = "Course.md"
+_HEAD = ("| | | you | minutes |", "|---|:---|:---|---:|")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ def page(desk: Desk) -> str:
         [
             f"# {course.title}",
             _continue(every),
-            *(_module(m, rooms[m.number]) for m in course.modules if rooms[m.number]),
+            "\n".join(
+                [*_HEAD, *(row for m in course.modules for row in _rows(m, rooms[m.number]))]
+            ),
             _planned([m for m in course.modules if not rooms[m.number]]),
             _help(desk),
         ]
@@ -137,16 +140,16 @@ def _time(whole: int) -> str:
     return f"{whole} minutes" if whole < 90 else f"{round(whole / 60)} hours"
 
 
-def _module(module: Module, states: tuple[Standing, ...]) -> str:
-    head = ("| | | you | minutes |", "|---|---|---|---|")
-    lines = [f"## {module.number}. {module.title}", "", *head]
+def _rows(module: Module, states: tuple[Standing, ...]) -> Iterable[str]:
+    """Return a module's rows of the table; none if nothing of it exists."""
+    if states:
+        yield f"| **{module.number}** | **{module.title}** | | |"
     lecture = 0
     for each in states:
         lecture += not each.is_lab
         number = "" if each.is_lab else f"{module.number}.{lecture}"
         took = "" if each.minutes is None else str(each.minutes)
-        lines.append(f"| {number} | [{each.title}]({each.path}) | {each.words} | {took} |")
-    return "\n".join(lines)
+        yield f"| {number} | [{each.title}]({each.path}) | {each.words} | {took} |"
 
 
 def _planned(modules: list[Module]) -> str:

@@ -55,7 +55,7 @@ def open_lab(
     port = port or _free_port()
     line = command(desk, target, browser=browser, port=port, author=author)
     log = state.folder("logs") / "jupyterlab.log"
-    print(f"JupyterLab: http://127.0.0.1:{port}/lab?token={token}", flush=True)
+    print(f"JupyterLab: http://127.0.0.1:{port}{_page(folder, target)}?token={token}", flush=True)
     print(f"your folder: {folder}; the server's log: {log}; Ctrl-C ends it", flush=True)
     with warm.zygotes(across_exec=True) as held:  # they end with the server
         environment = surroundings(desk, author=author) | held | {"JUPYTER_TOKEN": token}
@@ -132,8 +132,7 @@ def command(
         line.append(f"--ServerApp.contents_manager_class={contents}")
         line.append(f"--CourseContents.checkout={desk.root}")
     line += [f"--AsyncFileCheckpoints.checkpoint_dir={state.folder('checkpoints')}"]
-    if target != folder:
-        line.append(f"--LabApp.default_url=/lab/tree/{target.relative_to(folder).as_posix()}")
+    line.append(f"--LabApp.default_url={_page(folder, target)}")
     line += [f"--ServerApp.port={port}", "--ServerApp.answer_yes=True"]
     if not browser:
         line.append("--no-browser")
@@ -175,6 +174,11 @@ def _file_of(desk: Desk, notebook: str | None) -> Path:
     stem = Path(notebook).stem
     kind: catalogue.Kind = "solution" if stem in (row.lab, row.solution) else "lecture"
     return desk.root / row.files()[kind]
+
+
+def _page(folder: Path, target: Path) -> str:
+    """Return the path of the page that shows a file; of the bare JupyterLab for the folder."""
+    return "/lab" if target == folder else f"/lab/tree/{target.relative_to(folder).as_posix()}"
 
 
 def _free_port() -> int:
