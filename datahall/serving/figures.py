@@ -207,22 +207,22 @@ def costs(rows: Sequence[tuple[str, float]]) -> Figure:
 
 
 def harms(found: Mapping[str, Mapping[str, bool]]) -> Figure:
-    """Show which attacks succeed on which service.
+    """Show which attacks succeed on which service: a column an attack, a row a service.
 
     Args:
         found: For each attack, by the name of a service, whether it succeeds there.
     """
     services = list(next(iter(found.values())))
-    made, axis = figure(6.4, 0.9 + 0.26 * len(found))
-    for row, (_, verdicts) in enumerate(found.items()):
-        for column, name in enumerate(services):
-            mark, color = ("X", "red") if verdicts[name] else ("o", "green")
-            axis.plot(column, row, mark, color=COLORS[color], markersize=9)
-    axis.set_yticks(range(len(found)), list(found))
-    axis.set_xticks(range(len(services)), services)
-    axis.xaxis.tick_top()
-    axis.set_xlim(-0.5, len(services) - 0.5)
-    axis.set_ylim(len(found) - 0.5, -0.5)
+    made, axis = figure(7.6, 1.5 + 0.3 * len(services))
+    for column, verdicts in enumerate(found.values()):
+        for row, name in enumerate(services):
+            mark, color = ("X", "red") if verdicts[name] else (".", "green")
+            axis.plot(column, row, mark, color=COLORS[color], markersize=7)
+    axis.set_yticks(range(len(services)), services)
+    names = [attack.replace("_", " ") for attack in found]
+    axis.set_xticks(range(len(found)), names, rotation=90, fontsize=7)
+    axis.set_ylim(len(services) - 0.5, -0.5)
+    axis.set_xlim(-0.6, len(found) - 0.4)
     axis.tick_params(length=0)
     told = ", ".join(
         f"{name} {sum(each[name] for each in found.values())} of {len(found)}" for name in services
