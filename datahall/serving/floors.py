@@ -174,7 +174,7 @@ def main(kind: str, tflite: str, path: str, parent: str) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
     port = "" if path else listening.getsockname()[1]
     listening.listen(128)
-    settings = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+    settings = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off")
     print(f"unix:{path}" if path else f"http://127.0.0.1:{port}", flush=True)
     uvicorn.Server(settings).run(sockets=[listening])
 

@@ -43,9 +43,9 @@ def explore_request(images: NDArray[np.uint8]) -> Panel:
     return Panel(
         draw,
         title="A request, byte by byte",
+        change=ipywidgets.Dropdown(options=list(anatomy.CHANGES), description="change"),
         form=ipywidgets.Dropdown(options=anatomy.FORMS, description="form"),
         number=ipywidgets.IntSlider(1, min=1, max=len(images), description="images"),
-        change=ipywidgets.Dropdown(options=list(anatomy.CHANGES), description="change"),
     )
 
 

@@ -18,7 +18,7 @@ from datahall.serving import (
     trust_figures,
     widgets,
 )
-from datahall.serving.defences import LEVELS, Defences
+from datahall.serving.defences import LEVELS, PLACES, Defence, Defences
 
 IMAGES = np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28, 1)
 NOW = 1_000_000
@@ -83,10 +83,11 @@ def test_a_message_without_an_end_of_headers_is_refused() -> None:
 
 
 def test_the_way_counts_the_defences_that_are_on() -> None:
-    assert "gateway 16 of 16, app 14 of 14, model 5 of 5" in description(
-        figures.way(Defences.all())
-    )
-    assert "gateway 0 of 16" in description(figures.way(LEVELS["open"]))
+    counts = {place: sum(one.place == place for one in Defence) for place in PLACES}
+    every, none = (description(figures.way(on)) for on in (Defences.all(), LEVELS["open"]))
+    for place, count in counts.items():
+        assert f"{place} {count} of {count}" in every
+        assert f"{place} 0 of {count}" in none
 
 
 def test_strips_tell_the_bytes_of_each_part() -> None:
