@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
@@ -26,6 +27,7 @@ from datahall import programs
 from datahall.errors import CourseError, ParameterError
 from datahall.quantization import litert
 from datahall.quantization.core import Array
+from datahall.serving import guarded_socket
 
 KINDS = ("no-op", "plain")
 START_S, STOP_S = 60.0, 10.0
@@ -145,13 +147,27 @@ def serve(kind: str, tflite: Path | None = None, *, path: Path | None = None) ->
             address = process.stdout.readline().strip()
             if not address:
                 raise CourseError(f"The {kind} server has ended. It was expected to listen.")
-            yield Floor(address, process.pid, time.perf_counter() - begun)
+            with _ours(address):
+                yield Floor(address, process.pid, time.perf_counter() - begun)
         finally:
             process.terminate()
             try:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextmanager
+def _ours(address: str) -> Iterator[None]:
+    """Let raw bytes be sent to a port while it is this process's own service."""
+    port = urlsplit(address).port if address.startswith("http") else None
+    if port is not None:
+        guarded_socket.started(port)
+    try:
+        yield
+    finally:
+        if port is not None:
+            guarded_socket.stopped(port)
 
 
 def main(kind: str, tflite: str, path: str, parent: str) -> None:
