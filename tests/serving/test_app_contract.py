@@ -127,14 +127,18 @@ def test_tritonclient_is_told_why_it_is_refused(client):
         client.infer(NAME, [given])
 
 
-def test_nothing_breaks_the_app_or_its_contract(replica, port):
+MANY = pytest.param(400, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("examples", [30, MANY])
+def test_nothing_breaks_the_app_or_its_contract(replica, port, examples):
     contract = schemathesis.openapi.from_dict(replica.client.get("/openapi.json").json())
     seen = set()
     for found in contract.get_all_operations():
         operation = found.ok()
         cases = operation.as_strategy() | operation.as_strategy(generation_mode=WRONG)
 
-        @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=cases, known=st.booleans())
         def ask(case, known):
             if known and case.path_parameters:  # else hardly a name is ours
