@@ -100,6 +100,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     programs.die_with(os.getppid())
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a caller does not fill the disk
     files = [Path(one) for one in arguments]
     try:
         apps = [build(ServiceSettings.load(file)) for file in files]

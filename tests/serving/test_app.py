@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 
 import numpy as np
@@ -154,6 +155,31 @@ def test_another_model_is_not_found(intact, path):
     reply = intact.client.post(path, content=tensor(), headers=JSON)
     assert reply.status_code == 404
     assert list(reply.json()) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "status"),
+    [
+        ("OPTIONS * HTTP/1.1", "", 404),
+        ("GET //v2 HTTP/1.1", "", 404),
+        ("GET /v2 HTTP/1.0", "", 200),
+        ("CONNECT x:443 HTTP/1.1", "", 400),
+        ("TRACE /v2 HTTP/1.1", "", 405),
+        ("GET /v2/models/%ff%fe/ready HTTP/1.1", "", 404),
+        ("GET /v2/models/%/versions/%2/ready HTTP/1.1", "", 404),
+        (f"POST {INFER} HTTP/1.1", "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", 400),
+        (f"POST {INFER} HTTP/1.1", "Content-Length: 5\r\nContent-Length: 6\r\n", 400),
+        ("GET /v2/health/live HTTP/1.1", "Upgrade: websocket\r\nConnection: Upgrade\r\n", 200),
+        ("PRI * HTTP/2.0", "", 400),
+        ("\x16\x03\x01", "", 400),
+    ],
+)
+def test_strange_http_breaks_nothing(intact, line, headers, status):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.settimeout(60)
+        made.connect(str(intact.settings.socket))
+        made.sendall(f"{line}\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
+        assert made.recv(4096).split(b" ")[1] == str(status).encode()
 
 
 def test_another_method_is_refused_with_those_that_are_allowed(intact):
