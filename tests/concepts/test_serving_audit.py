@@ -103,7 +103,7 @@ def test_no_value_writes_a_line_of_its_own(tmp_path, text):
 def test_a_long_value_is_cut(tmp_path):
     log = AuditLog(tmp_path / "log")
     log.write(what="x" * 100_000)
-    assert len((tmp_path / "log").read_bytes()) < 1000
+    assert len((tmp_path / "log").read_bytes()) < 2000
 
 
 def test_without_escaping_a_caller_writes_a_line(tmp_path):
