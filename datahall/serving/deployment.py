@@ -152,6 +152,7 @@ class Deployment:
             self.plan.defences,
             tuple(self.audit_files()),
             (leaf.certificate, leaf.key) if self.plan.mtls else None,
+            tuple(self.pids()),
         )
 
     def token(self, subject: str = "learner", **more: Any) -> str:

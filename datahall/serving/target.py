@@ -31,6 +31,7 @@ class Target:
         defences: What is on.
         audit: The files of its log.
         certificate: The client's certificate and key, where it demands one.
+        pids: Its processes: the gateway's, then those that infer.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Target:
     defences: Defences
     audit: tuple[Path, ...] = ()
     certificate: tuple[Path, Path] | None = None
+    pids: tuple[int, ...] = ()
 
     def token(
         self,

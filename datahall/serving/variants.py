@@ -82,7 +82,8 @@ def variants(
         gateway = house.gateway(listeners, limits)
         undo.callback(gateway.stop)
         keeper.do(gateway.start)
-        yield house.targets(listeners)
+        pids = (*gateway.pids, *([program.pid] if program.pid else []))
+        yield house.targets(listeners, pids)
 
 
 class _House:
@@ -172,7 +173,7 @@ class _House:
             on_group=self.nest.tell,
         )
 
-    def targets(self, listeners: list[socket.socket]) -> dict[str, Target]:
+    def targets(self, listeners: list[socket.socket], pids: tuple[int, ...]) -> dict[str, Target]:
         """Return where each variant is."""
         found = {}
         for (variant, way), listener in zip(self._ways().items(), listeners, strict=True):
@@ -185,6 +186,7 @@ class _House:
                 self.issuer,
                 on,
                 (self._log(way, "app"), self._log(way, "gateway")),
+                pids=pids,
             )
         return found
 
