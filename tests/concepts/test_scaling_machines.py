@@ -245,7 +245,7 @@ def resumes(warm, undisturbed, step: int, task: Task) -> None:
     ]
 
 
-@pytest.mark.processes
+@pytest.mark.slow  # the lecture's cell `compare` judges the same in each run of the tests
 def test_two_workers_equal_one(warm, undisturbed):
     alone = launcher.supervise(
         TRAIN, {"steps": 16, "every": 0}, roles={"worker": 1}, nursery=warm
@@ -256,13 +256,13 @@ def test_two_workers_equal_one(warm, undisturbed):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("step", "task"), [(9, SECOND), (1, Task("worker", 0, 2))])
-def test_a_killed_worker_changes_nothing(warm, undisturbed, step, task):
-    resumes(warm, undisturbed, step, task)
+def test_a_first_worker_killed_before_any_checkpoint_changes_nothing(warm, undisturbed):
+    """The lecture kills the second one after a checkpoint, in nbval and in papermill."""
+    resumes(warm, undisturbed, 1, Task("worker", 0, 2))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [0, 2, 3, 4, 5, 7, 8, 11, 12, 14])
+@pytest.mark.parametrize("step", [0, 2, 3, 4, 5, 7, 8, 9, 11, 12, 14])
 def test_a_worker_killed_at_any_moment_changes_nothing(warm, undisturbed, step):
     resumes(warm, undisturbed, step, SECOND if step % 2 else Task("worker", 0, 2))
 
