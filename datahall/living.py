@@ -52,8 +52,8 @@ class Place:
 
         box.add_class(self.name)
         box.add_class(ALIVE)
-        self._show({**box._repr_mimebundle_(), "text/plain": words})
-        data = {"text/html": f'{_STYLE}<div class="{LEFT}">{left}</div>', "text/plain": ""}
+        self._show({**box._repr_mimebundle_(), "text/plain": ""})
+        data = {"text/html": f'{_STYLE}<div class="{LEFT}">{left}</div>', "text/plain": words}
         display(data, raw=True)  # type: ignore[no-untyped-call]
 
     def _show(self, data: dict[str, Any]) -> None:

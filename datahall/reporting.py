@@ -277,7 +277,10 @@ def _record(
 
 def _show(line: str, shown: str, record: Mapping[str, Any]) -> None:
     color = (
-        {True: "#00694e", False: "#a63c00"}.get(record["holds"], "inherit")
+        {
+            True: "var(--jp-success-color0, #00694e)",  # JupyterLab's own suit its dark theme too
+            False: "var(--jp-error-color0, #a63c00)",
+        }.get(record["holds"], "inherit")
         if record["bound"]
         else "inherit"
     )

@@ -176,6 +176,33 @@ def test_no_cell_of_any_kind_brings_a_script_into_a_page(tmp_path: Path) -> None
     assert not re.search(r"<[^>]*onclick", text)
 
 
+def test_a_page_shows_formulas_without_scripts_and_keeps_answers_folded(tmp_path: Path) -> None:
+    told = "Let $x^2$ and\n\n$$\\frac{a}{b}$$\n\nbut `$HOME$`.\n\n"
+    folded = "<details><summary>Answer</summary>\n\nIt is **two**.\n\n</details>\n\nOn."
+    broken = "And $\\frac{$."
+    cells = [new_markdown_cell(told + folded), new_markdown_cell(broken)]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "in.ipynb")
+    pages.write(tmp_path / "in.ipynb", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("<math") >= 2 and "<mfrac>" in text and "$$" not in text
+    assert "<code>$HOME$</code>" in text and "\\frac{" in text
+    inside = text.partition("<details>")[2].partition("</details>")[0]
+    assert "<strong>two</strong>" in inside
+
+
+def test_a_widget_stands_in_a_page_as_its_picture(tmp_path: Path) -> None:
+    source = (
+        "import numpy as np\nfrom datahall.convolution import widgets\n"
+        "widgets.explore_kernel(np.ones((1, 28, 28), np.uint8))"
+    )
+    nbformat.write(new_notebook(cells=[new_code_cell(source)]), tmp_path / "moves.ipynb")
+    results = runner.run([str(tmp_path / "moves.ipynb")], output_dir=tmp_path / "build")
+    assert results.folder is not None
+    page = Page((results.folder / "notebooks" / "moves.html").read_text())
+    assert "run its cell" in page.words and "Box(" not in page.words
+    assert "img" in page.tags
+
+
 def test_the_page_of_a_failed_notebook_starts_with_the_failure(results: Results) -> None:
     assert results.folder is not None
     page = Page((results.folder / "notebooks" / "bad.html").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from functools import cache
 from pathlib import Path
@@ -46,7 +47,52 @@ def _exporter() -> Any:
     exporter = HTMLExporter(template_name="basic", config=settings)  # type: ignore[no-untyped-call]
     # slow, and `without_scripts` cleans the whole page:
     exporter.register_filter("clean_html", lambda text: text)  # type: ignore[no-untyped-call]
+    exporter.register_filter("markdown2html", _markdown())  # type: ignore[no-untyped-call]
     return exporter
+
+
+@cache
+def _markdown() -> Any:
+    """Return the filter that makes HTML of a text cell: formulas as MathML, `details` whole."""
+    from jinja2 import pass_context
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def block_math(self, body: str) -> str:
+            return formula(body, display="block")
+
+        def inline_math(self, body: str) -> str:
+            return formula(body, display="inline")
+
+        def block_html(self, html: str) -> str:
+            # nbconvert parses each piece to embed pictures, and so closes what a later piece closes
+            return str(super().block_html(html)) if "<img" in html else f"{html}\n"
+
+    @pass_context
+    def markdown2html(_: Any, source: str) -> str:
+        renderer = Renderer(escape=False, embed_images=True, exclude_anchor_links=True)
+        return str(MarkdownWithMath(renderer=renderer).render(source))
+
+    return markdown2html
+
+
+def formula(tex: str, *, display: str = "inline") -> str:
+    """Return a formula as MathML, which browsers show without scripts; as it is if it is not TeX.
+
+    Args:
+        tex: The formula, in TeX.
+        display: `inline` or `block`.
+
+    Example:
+        >>> formula("x^2").endswith("<msup><mi>x</mi><mn>2</mn></msup></mrow></math>")
+        True
+    """
+    from latex2mathml import converter
+
+    try:
+        return str(converter.convert(tex, display=display))
+    except Exception:  # it has a dozen classes of its own, and IndexError
+        return f"<code>{html.escape(tex)}</code>"
 
 
 @cache
