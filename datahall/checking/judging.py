@@ -10,7 +10,7 @@ import dis
 import inspect
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -185,8 +185,17 @@ def _named(sentence: str, called: str, name: str) -> str:
 
 def _share_an_argument(one: Any, other: Any) -> bool:
     """Whether two calls were given the same array or list at one place."""
-    pairs = [pair for pair in zip(one.args, other.args, strict=False) if np.size(pair[0]) > 1]
-    return any(difference(*pair, rtol=0, atol=0) is None for pair in pairs)
+    return any(_is_shared(*pair) for pair in zip(one.args, other.args, strict=False))
+
+
+def _is_shared(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return any(_is_shared(one[key], other[key]) for key in one.keys() & other.keys())
+    try:
+        several = np.size(one) > 1
+    except ValueError:  # lists of several lengths
+        several = True
+    return several and difference(one, other, rtol=0, atol=0) is None
 
 
 class Examiner:

@@ -51,7 +51,7 @@ first_altered = Check(
         Trap("text behind the end", _LOG(_AT(3, _FIRST[3] + b' {"verdict":"allowed"}')),
              idea="The whole line."),
         Trap("an empty log", ([], "0" * 64), idea="As it was written."),
-        Search(draws.LOGS, idea="Ask each line its three questions.", examples=150),
+        Search(draws.LOGS, idea="Ask each line its three questions.", examples=100),
     ],
 )
 
@@ -93,8 +93,9 @@ permits = Check(
         Trap("another case", _ASKED(_ALLOW(who=["Ada"])), idea="Texts are equal or not."),
         Trap("at the second hour", _ASKED(_ALLOW(hours=(7, 9))), idea="Until before 9."),
         Trap("at the first hour", _ASKED(_ALLOW(hours=(9, 11))), idea="From 9 on."),
+        Trap("the last hour", _ASKED(_ALLOW(), hour=23), idea="Every hour."),
         Trap("at night", _ASKED(_ALLOW(hours=(22, 6)), hour=23), idea="Over midnight."),
         Trap("not at night", _ASKED(_ALLOW(hours=(22, 6))), idea="9 is day."),
-        Search(draws.REQUESTS, idea="Which rules apply? Of these: does one deny?", examples=200),
+        Search(draws.REQUESTS, idea="Which rules apply? Of these: does one deny?", examples=120),
     ],
 )
