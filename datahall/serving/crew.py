@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -105,10 +106,15 @@ class Crew:
         """
         for program in self.programs:
             before, pid = self._loads(program), program.pid
-            if pid is None:  # it loads the current version when it starts again
-                continue
-            os.kill(pid, signal.SIGHUP)
-            self._wait(lambda p=program, b=before: self._loads(p) > b)  # type: ignore[misc]
+            if pid is not None:  # else it loads the current version when it starts again
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGHUP)
+                self._wait(partial(self._has_reloaded, program, before, pid))
+
+    def _has_reloaded(self, program: Kept, before: int, pid: int) -> bool:
+        """Tell whether a replica says so, or has been started again meanwhile."""
+        again = program.pid not in (None, pid) and self._ready(program)
+        return again or self._loads(program) > before
 
     def _replica(self, number: int) -> Kept:
         """Write the settings of a replica; return how it is started."""

@@ -89,6 +89,7 @@ class Deployment:
             self._nest = nest = Nest()
             undo.callback(nest.close)
             self._furnish(nest)
+            undo.callback(self._log.close)
             listener = listening(self.plan.port)
             undo.callback(close, listener)
             self.port = listener.getsockname()[1]
@@ -180,6 +181,12 @@ class Deployment:
     def metrics(self) -> dict[str, str]:
         """Return the Prometheus pages of the gateway and of each replica that answers."""
         return {"gateway": self._gateway.measures(), **self._crew.metrics()}
+
+    def answered(self) -> int:
+        """Return how many requests the replicas that run now have decided."""
+        pages = "\n".join(self._crew.metrics().values()).splitlines()
+        lines = [line for line in pages if line.startswith("datahall_requests_total{")]
+        return sum(int(float(line.rpartition(" ")[2])) for line in lines)
 
     def audit_files(self) -> list[Path]:
         """Return the files of the audit log: one of the gateway, one of each replica."""

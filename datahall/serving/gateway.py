@@ -125,6 +125,7 @@ class Gateway:
         self.started = False
         self._process: subprocess.Popen[bytes] | None = None
         self._old: list[subprocess.Popen[bytes]] = []
+        self._readers: list[threading.Thread] = []
 
     @property
     def pid(self) -> int:
@@ -187,7 +188,9 @@ class Gateway:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        self._process, self._old = None, []
+        for reader in self._readers:
+            reader.join(STOP_S)
+        self._process, self._old, self._readers = None, [], []
 
     def command(self, words: str) -> str:
         """Tell HAProxy something over its runtime socket; return its answer.
@@ -328,7 +331,9 @@ class Gateway:
         os.close(errors)
         self._process = process
         self._on_group(process.pid)
-        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        reader.start()
+        self._readers.append(reader)
         self._wait(process)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:

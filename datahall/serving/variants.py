@@ -73,6 +73,8 @@ def variants(
             tflite, digest = course_model.tflite()
             repository.publish(tflite, models, name, 1, own, artifact=digest)
         house = _House(nest, own, name, defences)
+        for log in house.logs.values():
+            undo.callback(log.close)
         listeners = [undo.enter_context(_listener()) for _ in defences]
         program = house.program(models, limits, trust or Trust(own.root_pem.decode()))
         keeper = Keeper(nest, [program])

@@ -44,12 +44,12 @@ def settings(models: Path, authority_here: Authority, tmp_path: Path) -> Path:
 
 
 def test_without_ray_the_message_is_the_one_command_that_installs_it(
-    settings: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(extras.MODULES, "ray", ("a_package_that_nobody_has",))
     with (
         pytest.raises(CourseError, match='make setup EXTRAS="ray"'),
-        on_ray_serve.running(settings),
+        on_ray_serve.running(tmp_path),
     ):
         pass
 
@@ -91,10 +91,10 @@ def test_ray_serve_answers_as_the_model_does_and_restarts_a_killed_replica(
     assert port not in listening
 
 
-def test_less_than_one_replica_is_refused(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_less_than_one_replica_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.MODULES, "ray", ())
     with (
         pytest.raises(ParameterError, match="At least 1"),
-        on_ray_serve.running(settings, replicas=0),
+        on_ray_serve.running(tmp_path, replicas=0),
     ):
         pass

@@ -198,8 +198,7 @@ def _show(service: Deployment, last: str) -> str:
     versions = ", ".join(sorted(set(service.versions().values()))) or "none"
     line = f"{ready} of {len(replicas)} replicas ready, version {versions}, {restarts} restarts"
     if sys.stderr.isatty():
-        answered = sum(len(lines) for lines in service.audit().values())
-        _say(f"{line}, {answered} decisions logged", ends=False)
+        _say(f"{line}, {service.answered()} requests decided", ends=False)
     elif line != last:
         _say(line, ends=True)
     return line
