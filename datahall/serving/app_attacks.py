@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from datahall.serving.attack_answers import attacks as faulty
-from datahall.serving.attack_answers import inject
+from datahall.serving.attack_answers import inject, on_wire
 from datahall.serving.attacks import Attack, Attempt, answered, asked, image, lines, refused
 from datahall.serving.audit import first_altered
 from datahall.serving.client import Replied
@@ -24,7 +24,7 @@ DRAFT = "draft"  # a model that lies in the repository and is not served
 
 
 def _faulty(target: Target, name: str) -> Sent:
-    headers, body = faulty(orjson.loads(asked(image()).body))[name]
+    headers, body = on_wire(faulty(orjson.loads(asked(image()).body))[name])
     more = tuple((n, v) for n, v in headers.items() if n != "content-type")
     return Sent(body, headers=more, kind=headers["content-type"], token=target.token())
 

@@ -19,8 +19,8 @@ FAULTS = (
     "size_adds_up",
 )  # fmt: skip
 
-Sent = tuple[Mapping[str, str], bytes]
-"""Headers, names in small letters, and a body."""
+Faulty = tuple[str, Mapping[str, Any], bytes]
+"""A content type, the request's JSON, decoded, and the bytes that follow it."""
 
 
 def forge(token: str, public: bytes) -> dict[str, str]:
@@ -42,34 +42,49 @@ def forge(token: str, public: bytes) -> dict[str, str]:
     }
 
 
-def attacks(honest: Mapping[str, Any]) -> dict[str, Sent]:
+def attacks(honest: Mapping[str, Any]) -> dict[str, Faulty]:
     """Return a request for each fault that a service may not look for.
 
     Args:
         honest: The JSON of a request with one image, decoded.
 
     Returns:
-        By the name of the missing defence, headers and body.
+        By the name of the missing defence, a request.
     """
     tensor = honest["inputs"][0]
-    typed = {"content-type": JSON_TYPE}
-
-    def body(**changes: Any) -> bytes:
-        return json.dumps({"inputs": [{**tensor, **changes}]}).encode()
-
-    said = {name: tensor[name] for name in ("name", "datatype", "shape")}
-    said["parameters"] = {"binary_data_size": 784}
-    head = json.dumps({"inputs": [said]}).encode()
-    raw = {"content-type": BINARY_TYPE, JSON_LENGTH_HEADER: str(len(head))}
-    return {
-        "content_type": ({"content-type": "text/plain"}, body()),
-        "strict_json": (typed, body(admin=True)),
-        "exact_shape": (typed, body(shape=[1, 784])),
-        "datatype": (typed, body(datatype="FP32")),
-        "value_range": (typed, body(data=[256] * 784)),
-        "batch_limit": (typed, body(shape=[33, 28, 28, 1], data=[0] * 33 * 784)),
-        "size_adds_up": (raw, head),
+    bare = {name: tensor[name] for name in ("name", "datatype", "shape")}
+    faults: dict[str, dict[str, Any]] = {
+        "strict_json": {"admin": True},
+        "exact_shape": {"shape": [1, 784]},
+        "datatype": {"datatype": "FP32"},
+        "value_range": {"data": [256] * 784},
+        "batch_limit": {"shape": [33, 28, 28, 1], "data": [0] * 33 * 784},
     }
+    sent: dict[str, Faulty] = {
+        name: (JSON_TYPE, {"inputs": [{**tensor, **each}]}, b"") for name, each in faults.items()
+    }
+    announced = {"inputs": [{**bare, "parameters": {"binary_data_size": 784}}]}
+    return sent | {
+        "content_type": ("text/plain", honest, b""),
+        "size_adds_up": (BINARY_TYPE, announced, b""),
+    }
+
+
+def on_wire(sent: Faulty) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of a request.
+
+    Args:
+        sent: Content type, JSON and the bytes behind it. Where the type is binary, a header tells
+            where the JSON ends.
+
+    Example:
+        >>> on_wire(("application/octet-stream", {"a": 1}, b"xy"))[1]
+        b'{"a": 1}xy'
+    """
+    kind, said, tail = sent
+    head = json.dumps(dict(said)).encode()
+    more = {JSON_LENGTH_HEADER: str(len(head))} if kind == BINARY_TYPE else {}
+    return {"content-type": kind, **more}, head + tail
 
 
 def inject(entry: Mapping[str, Any]) -> str:

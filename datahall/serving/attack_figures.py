@@ -27,11 +27,12 @@ def pictures(rows: Mapping[str, NDArray[np.uint8]], named: Mapping[str, NDArray[
         named: Labels (n,), by the same names.
     """
     count = len(next(iter(rows.values())))
-    made, axes = figure(0.9 * count + 1.2, 1.15 * len(rows), nrows=len(rows), ncols=count,
-                        squeeze=False)  # fmt: skip
+    made, axes = figure(
+        0.72 * count + 0.6, 0.92 * len(rows), nrows=len(rows), ncols=count, squeeze=False
+    )
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for axis, image, label in zip(line, images, named[name], strict=True):
-            axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
+            axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_title(str(label), fontsize=9, pad=2)
             axis.set_xticks([])
             axis.set_yticks([])
@@ -142,19 +143,19 @@ def matrix(found: Matrix) -> Figure:
     Args:
         found: What `mutants.matrix` returned.
     """
-    made, axis = figure(7.2, 6.6)
+    made, axis = figure(6.2, 5.6)
     rows, columns = found.attacks, found.services
     for row, attack in enumerate(rows):
         for column, service in enumerate(columns):
             if found.broken(attack, service):
                 color = COLORS["blue" if found.own(attack) == service else "orange"]
-                axis.plot(column, row, "s", color=color, markersize=5)
-    axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=6)
-    axis.set_yticks(range(len(rows)), rows, fontsize=6)
+                axis.plot(column, row, "s", color=color, markersize=4)
+    axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=5.5)
+    axis.set_yticks(range(len(rows)), rows, fontsize=5.5)
     axis.set_xlim(-0.7, len(columns) - 0.3)
     axis.set_ylim(len(rows) - 0.4, -0.7)
     axis.set_xlabel("service without this defence")
-    axis.grid(alpha=0.2)
+    axis.grid(visible=False)
     own = sum(found.broken(each, found.own(each)) for each in rows)
     other = sum(found.broken(a, s) for a in rows for s in columns) - own
     return describe(

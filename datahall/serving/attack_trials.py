@@ -18,7 +18,7 @@ from typing import Any
 
 from datahall.errors import ParameterError
 from datahall.serving import forging, tokens
-from datahall.serving.attack_answers import FAULTS, KINDS
+from datahall.serving.attack_answers import FAULTS, KINDS, on_wire
 from datahall.serving.audit import AuditLog
 from datahall.serving.defences import Defence, Defences
 from datahall.serving.evidence_trials import Trial
@@ -180,13 +180,13 @@ def reads(sent: Any, defences: Defences) -> str:
     """Let the service's reader read a request; return why it is refused, or nothing.
 
     Args:
-        sent: Headers and body.
+        sent: Content type, JSON and the bytes behind it.
         defences: Which of its checks are on.
 
     Raises:
         AssertionError: The reader has failed: that is no answer.
     """
-    headers, body = sent
+    headers, body = on_wire(sent)
     try:
         read(body, headers, [IMAGES], RequestLimits(_ROOM), gives=("label", "scores"),
              defences=defences)  # fmt: skip
@@ -213,7 +213,7 @@ def kills(name: str) -> Trial:
             return "attacks changed the honest request that it was given. Work on a copy"
         sent = found[name]
         if not _is_sent(sent):
-            return f"attacks()[{name!r}] is no pair of headers (dict of texts) and body (bytes)"
+            return f"attacks()[{name!r}] is no content type (text), JSON (dict) and bytes"
         if not reads(sent, Defences.all()):
             return f"{name!r} is answered by the intact service: it has no fault"
         if why := reads(sent, Defences.all().without(Defence(name))):
@@ -224,13 +224,9 @@ def kills(name: str) -> Trial:
 
 
 def _is_sent(sent: Any) -> bool:
-    return (
-        isinstance(sent, tuple)
-        and len(sent) == 2
-        and isinstance(sent[0], dict)
-        and all(isinstance(word, str) for pair in sent[0].items() for word in pair)
-        and isinstance(sent[1], bytes)
-    )
+    if not isinstance(sent, tuple) or len(sent) != 3:
+        return False
+    return all(isinstance(one, kind) for one, kind in zip(sent, (str, dict, bytes), strict=True))
 
 
 # Logs ---------------------------------------------------------------------------------------------

@@ -74,6 +74,11 @@ class Bench:
         ours, theirs = (authorities.create(folder / name) for name in ("ours", "theirs"))
         return cls(folder, tflite, ours, theirs, evil=poison.swapped(tflite, 3, 8))
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the honest network, in hex."""
+        return sha256(self.tflite)
+
     def lacking(self, *missing: Defence) -> Bench:
         """Return the same without some defences."""
         return replace(self, defences=Defences.all().without(*missing))

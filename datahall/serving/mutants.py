@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from datahall.serving.app_attacks import APP, DRAFT
 from datahall.serving.attacks import LIMITS, Attack, Attempt, honest, succeeds
 from datahall.serving.defences import Defence, Defences
 from datahall.serving.gateway_attacks import GATEWAY
+from datahall.serving.gateway_plan import Limits
 from datahall.serving.model_attacks import MODEL, Bench, honest_load
+from datahall.serving.report import Tried
 from datahall.serving.target import Target
 from datahall.serving.variants import variants
 
@@ -44,11 +46,14 @@ def mutants() -> dict[str, Defences]:
 
 
 @contextlib.contextmanager
-def started(services: Mapping[str, Defences]) -> Iterator[dict[str, tuple[Target, Bench]]]:
+def started(
+    services: Mapping[str, Defences], *, limits: Limits = LIMITS
+) -> Iterator[dict[str, tuple[Target, Bench]]]:
     """Start services with these defences, each with a bench for attacks on its model's files.
 
     Args:
         services: By name, what is on.
+        limits: How much a caller may ask; the attacks on rates and budgets need small ones.
 
     Yields:
         By name, where it is and how it loads. Once the block ends, nothing is left.
@@ -61,7 +66,7 @@ def started(services: Mapping[str, Defences]) -> Iterator[dict[str, tuple[Target
         for name in (DRAFT, repository.MODEL_NAME):
             repository.publish(tflite, models, name, 1, own)
         bench = Bench.at(folder / "bench", tflite)
-        with variants(models, services, limits=LIMITS, authority=own) as targets:
+        with variants(models, services, limits=limits, authority=own) as targets:
             yield {
                 name: (target, bench.lacking(*(set(Defence) - services[name].on)))
                 for name, target in targets.items()
@@ -138,6 +143,44 @@ def matrix(attacks: Sequence[Attack] = ALL, services: Mapping[str, Defences] | N
         }
         kind = {name: columns[name][1] and loads.honest(name) for name in places}
     return Matrix(tuple(each.name for each in attacks), tuple(places), cells, kind)
+
+
+def matrix_of(found: Matrix, services: Sequence[str]) -> Matrix:
+    """Return a matrix with some of its columns.
+
+    Args:
+        found: The matrix.
+        services: Names of the services that stay, in order.
+    """
+    cells = {(a, s): found.cells[a, s] for a in found.attacks for s in services}
+    return replace(
+        found,
+        services=tuple(services),
+        cells=cells,
+        honest={name: found.honest[name] for name in services},
+    )
+
+
+def tried(found: Matrix) -> list[Tried]:
+    """Return what the security report says of a matrix: a line for each defence, and the control.
+
+    Args:
+        found: The matrix.
+    """
+    proven, control = set(found.proven()), all(found.honest.values())
+    lines = [
+        Tried(
+            f"attack on {name}",
+            "breaks the service without it, not the intact one",
+            f"intact: {found.cells[name, found.intact].evidence}",
+            name in proven,
+            Defence(name).place,
+            Defence(name).labels,
+        )
+        for name in found.attacks
+    ]
+    words = "answered by every service" if control else "refused by some"
+    return [*lines, Tried("honest requests", "answered by every service", words, control)]
 
 
 def _column(
