@@ -19,7 +19,7 @@ from datahall.serving.authority import Authority
 from datahall.serving.crew import DeploymentError
 from datahall.serving.deployment import Deployment, serve
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = pytest.mark.processes
 
 SECONDS, CLIENTS = 60.0, 6
 
@@ -62,6 +62,7 @@ def attack(service: Deployment) -> None:
         assert answer[:12] != b"HTTP/1.1 200"
 
 
+@pytest.mark.slow
 def test_kills_rotations_other_versions_and_attacks_lose_no_request_in_a_minute(
     models: Path, authority_here: Authority, images: np.ndarray
 ) -> None:
