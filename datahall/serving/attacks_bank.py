@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from datahall.checking import Bank, Slip, Wrong
-from datahall.serving.attack_answers import FAULTS, NOWHERE, Faulty
+from datahall.serving import attack_others as others
 from datahall.serving.evasion import Evidence
 
 # A bank is a table: what slips, what is said, which idea it reveals.
@@ -21,26 +21,10 @@ _NAMES = {"base64": base64, "hashlib": hashlib, "hmac": hmac, "json": json, "np"
           "Callable": Callable, "Evidence": Evidence}  # that the solutions use
 
 
-def _part(content: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().replace("=", "")
-
-
-def _by_hand(token: str, public: bytes) -> dict[str, str]:
-    raw = [each + "==" for each in token.split(".")[:2]]
-    header, claims = (json.loads(base64.urlsafe_b64decode(each)) for each in raw)
-    claims["sub"] = "root"
-    found = {"unsigned": f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}."}
-    for name, kid, secret in (("confused", header["kid"], public), ("path", NOWHERE, b"")):
-        over = f"{_part({'typ': 'JWT', 'kid': kid, 'alg': 'HS256'})}.{_part(claims)}"
-        proof = hmac.new(secret, over.encode(), hashlib.sha256).digest()
-        found[name] = f"{over}.{base64.urlsafe_b64encode(proof).decode().rstrip('=')}"
-    return found
-
-
 FORGE = Bank.of(
     "07.11",
     _NAMES,
-    right=[_by_hand],
+    right=[others.by_hand],
     wrong=[
         Slip({'part.rstrip(b"=")': "part"},
              "A token has no padding: strip the \"=\" from each part.", "keeps the padding"),
@@ -79,29 +63,13 @@ FORGE = Bank.of(
 )
 
 
-def _step_by_step(
-    gradient: Any, predict: Any, images: Any, labels: Any, epsilon: float
-) -> Evidence:
-    keep = np.flatnonzero(predict(images) == labels)
-    pixels, names = images[keep], labels[keep]
-    signs = np.sign(gradient(pixels.astype(np.float32), names))
-    toss = np.where(np.random.default_rng(7).random(pixels.shape) < 0.5, -1.0, 1.0)
-    shares = []
-    for size, direction in ((epsilon, signs), (epsilon, toss), (255, signs)):
-        moved = np.round(pixels + size * direction)
-        moved = np.maximum(np.minimum(moved, 255), 0).astype("uint8")
-        shares.append(float((predict(moved) == names).sum() / len(names)))
-    dark = sum(not each.any() for each in signs) / len(signs)
-    return Evidence(len(names), shares[0], shares[1], float(dark), shares[2])
-
-
 _GRID = "np.clip(np.rint(images + each), 0, 255).astype(np.uint8)"
 _SHARES = "float(np.mean(predict(each) == labels)) for each in pixels"
 
 ATTACK = Bank.of(
     "07.12",
     _NAMES,
-    right=[_step_by_step],
+    right=[others.step_by_step],
     wrong=[
         Slip({_GRID: "np.rint(images + each).astype(int).astype(np.uint8)"},
              "260 wraps round to 4: clip before you cast.", "does not clip"),
@@ -139,42 +107,13 @@ ATTACK = Bank.of(
 )
 
 
-def _built(honest: dict[str, Any]) -> dict[str, Faulty]:
-    found: dict[str, Faulty] = {}
-    for name in FAULTS:
-        asked = json.loads(json.dumps(honest))
-        tensor, kind, tail = asked["inputs"][0], "application/json", b""
-        if name == "content_type":
-            kind = "application/x-www-form-urlencoded"
-        elif name == "strict_json":
-            asked["again"] = 1
-        elif name == "exact_shape":
-            tensor["data"] = tensor["data"][:100]
-        elif name == "datatype":
-            tensor["data"][3] = True
-        elif name == "value_range":
-            tensor["data"][-1] = -1
-        elif name == "batch_limit":
-            tensor["shape"][0], tensor["data"] = 100, tensor["data"] * 100
-        else:
-            del tensor["data"]
-            tensor["parameters"] = {"binary_data_size": 784}
-            kind, tail = "application/octet-stream", bytes(783)
-        found[name] = (kind, asked, tail)
-    return found
-
-
-def _one_for_all(honest: dict[str, Any]) -> dict[str, Faulty]:
-    return dict.fromkeys(FAULTS, ("text/plain", {"inputs": "none"}, b"x"))
-
-
 ATTACKS = Bank.of(
     "07.13",
     _NAMES,
-    right=[_built],
+    right=[others.one_by_one],
     wrong=[
-        Wrong(_one_for_all, "One request that is wrong in every way is refused by any check that "
-              "is left: one fault each.", "one attack for all"),
+        Wrong(others.one_for_all, "One request that is wrong in every way is refused by any check "
+              "that is left: one fault each.", "one attack for all"),
         Slip({"[256] * 784": "[200] * 784"},
              "200 is a gray level like any other: nothing is wrong with it.", "an honest value"),
         Slip({"[256] * 784": "[256.5] * 784"},

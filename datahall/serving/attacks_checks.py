@@ -28,41 +28,11 @@ forge = Check(
     ],
 )
 
-_ONE, _TWO = [90, 95, 104, 200], [0, 0, 1, 1]
-
 attack = Check(
     "07.12",
     reference=evasion.attack,
     bank=bank.ATTACK,
-    steps=[
-        Property("moves pixels uphill", worlds.measures([95, 60, 200], [0, 0, 1], 10,
-                 only=("judged", "attacked")), idea="95 becomes 105: named 1."),
-        Property("leaves out what was named wrongly before",
-                 worlds.measures([95, 200, 104, 30], [0, 0, 1, 1], 10,
-                                 only=("judged", "attacked")), idea="Two of four are judged."),
-        Property("goes as far as epsilon, whatever the gradient's size",
-                 worlds.measures(_ONE, _TWO, 12, only=("attacked",)), idea="The sign alone."),
-        Property("stays on the grid of gray levels",
-                 worlds.measures([90, 101, 3, 250], [0, 1, 0, 1], 200, only=("attacked",)),
-                 idea="90 + 200 is 255, and 101 − 200 is 0: nothing wraps round."),
-        Property("rounds to whole gray levels",
-                 worlds.measures([99, 60, 101], [0, 0, 1], 1.6, only=("attacked",)),
-                 idea="99 + 1.6 is 101, 101 − 1.6 is 99."),
-        Property("counts the blind images",
-                 worlds.measures([60, 70, 80, 90], [0, 0, 0, 0], 5, blind=(1, 2),
-                                 only=("blind", "attacked")), idea="Two of four."),
-        Property("knows that a small gradient is one",
-                 worlds.measures([60, 70, 180], [0, 0, 1], 5, along=1e-7, only=("blind",)),
-                 idea="Zero in every pixel, not small on average."),
-        Property("takes epsilon 255 as a control",
-                 worlds.measures([10, 20, 240, 30], [0, 0, 1, 0], 5, blind=(3,),
-                                 only=("extreme",)), idea="All but the blind one fall."),
-        Property("tosses coins for the noise", worlds.tosses_coins,
-                 idea="Signs by chance, times epsilon."),
-        Property("measures all of it together",
-                 worlds.measures([95, 60, 200, 20, 30], [0, 0, 1, 1, 0], 6, blind=(1,)),
-                 idea="All shares are of the four that were right."),
-    ],
+    steps=[Property(name, test, idea=idea) for name, test, idea in worlds.TRIALS],
 )
 
 attacks = Check(

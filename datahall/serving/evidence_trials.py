@@ -131,3 +131,55 @@ def tosses_coins(answer: Any) -> str | None:
     if not any(abs(found.noise - share) < 1e-9 for share in kept):
         return f"noise is {found.noise:.3g}, the service named {kept[0]:.3g} of the noisy rightly"
     return None
+
+
+_ONE, _TWO = [90, 95, 104, 200], [0, 0, 1, 1]
+TRIALS: tuple[tuple[str, Trial, str], ...] = (
+    (
+        "moves pixels uphill",
+        measures([95, 60, 200], [0, 0, 1], 10, only=("judged", "attacked")),
+        "95 becomes 105: named 1.",
+    ),
+    (
+        "leaves out what was named wrongly before",
+        measures([95, 200, 104, 30], [0, 0, 1, 1], 10, only=("judged", "attacked")),
+        "Two of four are judged.",
+    ),
+    (
+        "goes as far as epsilon, whatever the gradient's size",
+        measures(_ONE, _TWO, 12, only=("attacked",)),
+        "The sign alone.",
+    ),
+    (
+        "stays on the grid of gray levels",
+        measures([90, 101, 3, 250], [0, 1, 0, 1], 200, only=("attacked",)),
+        "90 + 200 is 255, and 101 − 200 is 0: nothing wraps round.",
+    ),
+    (
+        "rounds to whole gray levels",
+        measures([99, 60, 101], [0, 0, 1], 1.6, only=("attacked",)),
+        "99 + 1.6 is 101, 101 − 1.6 is 99.",
+    ),
+    (
+        "counts the blind images",
+        measures([60, 70, 80, 90], [0, 0, 0, 0], 5, blind=(1, 2), only=("blind", "attacked")),
+        "Two of four.",
+    ),
+    (
+        "knows that a small gradient is one",
+        measures([60, 70, 180], [0, 0, 1], 5, along=1e-7, only=("blind",)),
+        "Zero in every pixel, not small on average.",
+    ),
+    (
+        "takes epsilon 255 as a control",
+        measures([10, 20, 240, 30], [0, 0, 1, 0], 5, blind=(3,), only=("extreme",)),
+        "All but the blind one fall.",
+    ),
+    ("tosses coins for the noise", tosses_coins, "Signs by chance, times epsilon."),
+    (
+        "measures all of it together",
+        measures([95, 60, 200, 20, 30], [0, 0, 1, 1, 0], 6, blind=(1,)),
+        "All shares are of the four that were right.",
+    ),
+)
+"""What an answer shows, how it is tried, and what to look at when it fails; easiest first."""
