@@ -118,10 +118,10 @@ def tosses_coins(answer: Any) -> str | None:
     tries = [each.astype(int) - start for each in world.asked if each.shape == start.shape]
     full = [each for each in tries if (np.abs(each) == 10).all()]
     if not full:
-        most = [int(np.abs(each).max()) for each in tries]
+        mean = [round(float(np.abs(each).mean()), 1) for each in tries]
         return (
             "no prediction was asked of images with each pixel epsilon, here 10, lighter or "
-            f"darker; the calls of predict changed pixels by at most {most}"
+            f"darker; the calls of predict changed pixels by {mean} on average"
         )
     coins = [each for each in full if 0.2 < (each > 0).mean() < 0.8]
     if not coins:

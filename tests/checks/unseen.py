@@ -5,7 +5,10 @@ that may be told to it; any other idea of the bank would be a wrong one.
 """
 
 # ruff: noqa: N806
+import base64
+import hmac
 import itertools
+import json
 import math
 
 import keras
@@ -16,6 +19,7 @@ from scipy import signal, special
 from datahall.convolution import checks as convolution_checks
 from datahall.convolution import core as convolution
 from datahall.optimization import core
+from datahall.serving.evasion import Evidence
 from datahall.training import metrics
 
 ANSWERS = []
@@ -2064,3 +2068,136 @@ def within_two_errors_of_nothing(rows, lost, won, images):
 def the_names_of_what_holds(rows, lost, won, images):
     said = claims_one_after_the_other(rows, lost, won, images)
     return [name for name, holds in said.items() if holds]
+
+
+# 07.11 --------------------------------------------------------------------------------------------
+
+
+def _coded(raw):
+    return base64.b64encode(raw, altchars=b"-_").decode().strip("=")
+
+
+@right("07.11")
+def with_helpers_of_its_own(token, public):
+    pieces = token.split(".")
+    head, said = (json.loads(base64.b64decode(x + "===", altchars=b"-_")) for x in pieces[:2])
+    said["sub"] = "root"
+
+    def sealed(head, secret):
+        text = _coded(json.dumps(head).encode()) + "." + _coded(json.dumps(said).encode())
+        return f"{text}.{_coded(hmac.new(secret, text.encode(), 'sha256').digest())}"
+
+    bare = _coded(b'{"alg":"none"}') + "." + _coded(json.dumps(said).encode()) + "."
+    by_kid = sealed(dict(alg="HS256", kid=head["kid"]), public)
+    deep = sealed(dict(alg="HS256", kid="/".join([".."] * 12) + "/dev/null"), b"")
+    return dict(unsigned=bare, confused=by_kid, path=deep)
+
+
+@wrong("07.11")
+def forgets_the_last_dot(token, public):
+    return {
+        name: each.rstrip(".") if name == "unsigned" else each
+        for name, each in with_helpers_of_its_own(token, public).items()
+    }
+
+
+@wrong("07.11")
+def returns_them_in_a_list(token, public):
+    return list(with_helpers_of_its_own(token, public).values())
+
+
+# 07.12 --------------------------------------------------------------------------------------------
+
+
+@right("07.12")
+def image_by_image(gradient, predict, images, labels, epsilon):
+    named = predict(images)
+    keep = [i for i in range(len(images)) if named[i] == labels[i]]
+    images, labels = images[keep], labels[keep]
+    slopes = np.asarray(gradient(images.astype(np.float64), labels))
+    toss = np.random.default_rng(11).integers(0, 2, images.shape) * 2 - 1
+    counts = []
+    for change in (epsilon * np.sign(slopes), epsilon * toss, 255 * np.sign(slopes)):
+        moved = (images + change).round().clip(0, 255).astype(np.uint8)
+        counts.append(sum(a == b for a, b in zip(predict(moved), labels, strict=True)))
+    blind = sum(1 for slope in slopes if np.count_nonzero(slope) == 0)
+    shares = [float(count / len(keep)) for count in (*counts, blind)]
+    return Evidence(len(keep), shares[0], shares[1], shares[3], shares[2])
+
+
+@wrong("07.12")
+def uniform_noise(gradient, predict, images, labels, epsilon):
+    right = predict(images) == labels
+    images, labels = images[right], labels[right]
+    slopes, random = gradient(images.astype(float), labels), np.random.default_rng(0)
+
+    def kept(change):
+        return float(
+            np.mean(predict((images + change).round().clip(0, 255).astype("uint8")) == labels)
+        )
+
+    blind = float(np.mean([not slope.any() for slope in slopes]))
+    noise = kept(random.uniform(-epsilon, epsilon, images.shape))
+    signs = np.sign(slopes)
+    return Evidence(len(images), kept(epsilon * signs), noise, blind, kept(255 * signs))
+
+
+@wrong("07.12", "counts images that were wrong before")
+def shares_of_all_images(gradient, predict, images, labels, epsilon):
+    found = image_by_image(gradient, predict, images, labels, epsilon)
+    share = found.judged / len(images)
+    return Evidence(found.judged, found.attacked * share, found.noise, found.blind, found.extreme)
+
+
+# 07.13 --------------------------------------------------------------------------------------------
+
+
+@right("07.13")
+def one_by_one(honest):
+    first = honest["inputs"][0]
+
+    def changed(**fields):
+        return {"inputs": [{**first, **fields}]}
+
+    bare = {"name": "images", "datatype": "UINT8", "shape": [1, 28, 28, 1]}
+    bare["parameters"] = {"binary_data_size": 784}
+    mime = "application/json"
+    return {
+        "content_type": ("text/html", changed(), b""),
+        "strict_json": (mime, changed(colour="red"), b""),
+        "exact_shape": (mime, changed(shape=[1, 28, 28]), b""),
+        "datatype": (mime, changed(data=[1.5, *first["data"][1:]]), b""),
+        "value_range": (mime, changed(data=[-5, *first["data"][1:]]), b""),
+        "batch_limit": (mime, changed(shape=[40, 28, 28, 1], data=first["data"] * 40), b""),
+        "size_adds_up": ("application/octet-stream", {"inputs": [bare]}, bytes(10)),
+    }
+
+
+@wrong("07.13")
+def changes_the_honest_request(honest):
+    found = one_by_one(honest)
+    honest["inputs"][0]["data"][0] = -5
+    return found
+
+
+@wrong("07.13")
+def leaves_one_out(honest):
+    return {name: each for name, each in one_by_one(honest).items() if name != "datatype"}
+
+
+# 07.14 --------------------------------------------------------------------------------------------
+
+
+@right("07.14")
+def three_lines(entry):
+    return "\n".join(['mnist_cnn"}', json.dumps(entry, ensure_ascii=False), '{"more": "'])
+
+
+@wrong("07.14")
+def a_field_more(entry):
+    return three_lines({**entry, "injected": True})
+
+
+@wrong("07.14")
+def takes_the_next_line_with_it(entry):
+    return 'x"}\n' + json.dumps(entry) + '\n{"x":"\n'
