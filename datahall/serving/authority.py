@@ -99,14 +99,16 @@ class Authority:
         purpose: str = "",
         now: datetime.datetime | None = None,
         days: int = LEAF_DAYS,
+        into: Path | None = None,
     ) -> Leaf:
-        """Make a new key and certificate under a name; the old ones are replaced.
+        """Make a new key and certificate under a name; old ones that stand there are replaced.
 
         Args:
             name: Name of the leaf, and the certificate's common name: `datahall NAME`.
             purpose: One of `PURPOSES`; left out, the name says it.
             now: When it is made, UTC; left out, the clock says it.
             days: How long it is valid.
+            into: The folder where they are written; left out, the authority's own.
 
         Returns:
             The new leaf.
@@ -131,7 +133,7 @@ class Authority:
         if purpose == "server":
             made = made.add_extension(x509.SubjectAlternativeName(_names()), critical=False)
         certificate = made.sign(self._root_key(), hashes.SHA256())
-        leaf = self.leaf(name)
+        leaf = Authority(into).leaf(name) if into else self.leaf(name)
         _write(leaf.key, _pem(key))
         _write(leaf.certificate, certificate.public_bytes(serialization.Encoding.PEM))
         return leaf
@@ -182,13 +184,19 @@ def open(folder: Path) -> Authority:
         folder: Where `create` made it.
 
     Raises:
-        DataError: There is none, or others may read its keys.
+        DataError: There is none, its time is over, or others may read its keys.
     """
     made = Authority(folder)
     if not made.root.is_file():
         raise DataError(
             f"{folder} holds no authority: root.pem is missing. A folder that `create` made was "
             "expected. Call authority.create(folder) first."
+        )
+    ends = x509.load_pem_x509_certificate(made.root_pem).not_valid_after_utc
+    if ends < datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=LEAF_DAYS):
+        raise DataError(
+            f"the root certificate in {folder} ends on {ends:%Y-%m-%d}. One that outlives its "
+            "leaves was expected. Make a new authority in another folder, and sign models again."
         )
     loose = [path.name for path in folder.glob("*.key") if path.stat().st_mode & 0o077]
     if loose:

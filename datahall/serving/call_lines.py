@@ -50,9 +50,7 @@ class Handed:
         body = encode_request([Tensor.of("images", image)]).body
         (made.folder / "request.json").write_bytes(body)
         if service.plan.mtls:
-            leaf = service.authority.client
-            write_secret(made.folder / "client.pem", leaf.certificate.read_bytes())
-            write_secret(made.folder / "client.key", leaf.key.read_bytes())
+            service.authority.renew("client", into=made.folder)
         made.renew()
         return made
 

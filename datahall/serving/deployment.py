@@ -144,7 +144,7 @@ class Deployment:
     @property
     def target(self) -> Target:
         """The service as attacks and clients see it."""
-        leaf = self.authority.client
+        leaf = self._client
         return Target(
             WAY,
             self.address,
@@ -276,7 +276,7 @@ class Deployment:
 
     def rotate_certificate(self) -> None:
         """Show a new certificate from the next connection on; no connection is closed."""
-        leaf = self.authority.renew("server")
+        leaf = self.authority.renew("server", into=self._leaves)
         write_secret(self._gateway.plan.certificate, leaf.bundle())
         self._gateway.set_certificate(leaf.bundle())
 
@@ -303,6 +303,9 @@ class Deployment:
             repository.publish(tflite, self.models, name, 1, signer, artifact=digest)
         else:
             self.models = self.plan.models.resolve()
+        # Leaves of its own: another service may use the same authority.
+        self._leaves = nest.make("leaves")
+        self._client = self.authority.renew("client", into=self._leaves)
         self.trust = self.plan.trust or Trust(self.authority_pem)
         self._audit = kept / "audit"
         if self.plan.folder is not None:  # several services may keep their logs there
@@ -314,7 +317,7 @@ class Deployment:
     def _gateway_plan(self, listener: socket.socket) -> GatewayPlan:
         folder = self.nest.make("gateway")
         certificate = folder / "server.pem"
-        write_secret(certificate, self.authority.server.bundle())
+        write_secret(certificate, self.authority.renew("server", into=self._leaves).bundle())
         sockets = self._crew.sockets()
         plan = self.plan
         way = Entrance(

@@ -131,6 +131,7 @@ def _told(service: Deployment) -> Iterator[Examined]:
     health = _status(service, "GET", "/v2/health/ready", "")
     yield Examined("health without a token", None, f"status {health}, on purpose")
     as_root = "root: use a user of its own" if os.geteuid() == 0 else "the user who started it"
+    yield Examined("rate without a token", None, "none of an address: refusals cost little")
     yield Examined("replicas run as", None, as_root)
     yield Examined("address", None, "the loopback of this machine alone")
 

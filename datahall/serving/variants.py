@@ -131,8 +131,8 @@ class _House:
                 socket_mode=self.nest.socket_mode,
             )
             files.append(str(settings.save(folder / f"{way}.json")))
-        command = programs.command("datahall.serving.replica", *files)
-        return Kept("variants", lambda: command, self.nest.folder / "variants.log")
+        log = self.nest.folder / "variants.log"
+        return Kept("variants", lambda: programs.command("datahall.serving.replica", *files), log)
 
     def wait_ready(self, program: Kept) -> None:
         """Wait until every variant answers."""
@@ -151,8 +151,9 @@ class _House:
     ) -> Gateway:
         """Return the gateway with a way in for each variant."""
         folder = self.nest.make("gateway")
-        certificate = folder / "server.pem"
-        write_secret(certificate, self.authority.server.bundle())
+        certificate = folder / "gateway.pem"
+        leaf = self.authority.renew("server", into=folder)
+        write_secret(certificate, leaf.bundle())
         ways = tuple(
             Entrance(
                 way,
