@@ -42,6 +42,8 @@ class Check:
         lab: The notebook it stands in, `01_convolution_lab`.
         ours: Functions of the course that do the exercise, beside the reference: no answer may call
             them.
+        lends: What `use` returns before an answer has passed, where the reference returns only what
+            is compared; by default the reference.
         rtol: Relative tolerance of floating-point numbers.
         atol: Absolute tolerance.
         seconds: CPU seconds that one call may take; all calls together take 9 real ones at most.
@@ -60,6 +62,7 @@ class Check:
     difficulty: int = field(default=2, kw_only=True)
     lab: str = field(default="", kw_only=True)
     ours: Sequence[Callable[..., Any]] = field(default=(), kw_only=True)
+    lends: Callable[..., Any] | None = field(default=None, kw_only=True)
     rtol: float = field(default=1e-5, kw_only=True)
     atol: float = field(default=1e-12, kw_only=True)
     seconds: float = field(default=3.0, kw_only=True)
@@ -187,7 +190,7 @@ class Check:
             print(f"with your {self.function}")
             return answer
         print(f"with the reference {self.function}: exercise {self.exercise} is not passed yet")
-        return self.reference
+        return self.lends or self.reference
 
     def _obituary(self, died: Died) -> str:
         called = died.last.get("call", self.function)

@@ -18,6 +18,7 @@ _SENT, _SPEC, _IMAGES = draws.tensor, draws.SPEC, draws.PIXELS
 admit = Check(
     "07.1",
     reference=draws.by_status(validation.admit),
+    lends=validation.admit,
     ours=[validation.admit],
     bank=bank.ADMIT,
     steps=[
@@ -40,6 +41,7 @@ _TWO = ("UINT8", [3], 3), ("FP32", [2], 8)
 tensors = Check(
     "07.2",
     reference=draws.by_status(admission.tensors),
+    lends=admission.tensors,
     ours=[admission.tensors],
     bank=bank.TENSORS,
     steps=[
@@ -68,7 +70,7 @@ tensors = Check(
 decide = Check(
     "07.3",
     reference=draws.by_status(tokens.decide),
-    ours=[tokens.decide, tokens._proven],
+    lends=tokens.decide, ours=[tokens.decide],
     bank=bank.DECIDE,
     steps=[
         Example(draws.asked(), idea="An honest token, in time."),

@@ -12,8 +12,20 @@ import psutil
 import pytest
 from hypothesis import strategies as st
 
-from datahall.checking import Bank, Check, Example, Property, Search, Slip, Trap, Wrong, attempts
+from datahall.checking import (
+    Bank,
+    Check,
+    Example,
+    Property,
+    Search,
+    Slip,
+    Trap,
+    Wrong,
+    attempts,
+    explaining,
+)
 from datahall.checking.bank import written
+from datahall.checking.calling import CallOutcome
 from datahall.checking.comparing import difference
 from datahall.errors import CourseError
 
@@ -419,3 +431,29 @@ def test_a_property_that_fails_the_second_time_is_told_too():
     steps = [Property("counts", test, idea="Count."), Search(st.tuples(st.just(1), st.just(1)))]
     verdict = check(steps=steps, isolated=False)(places)
     assert "although the same call was right before" in verdict.message
+
+
+def test_calls_with_lists_of_several_lengths_and_with_dicts_are_compared():
+    def of(steps):
+        return check(reference=lambda size: 2, function="most", bank=Bank([], []), steps=steps)
+
+    ragged = of([Example(([[0], [0, 0]],), idea="Two."), Example(([[1], [1, 2]],), idea="Look.")])
+    verdict = ragged.judge(lambda size: 2 if size[0][0] == 0 else 3)
+    assert "returned 3, expected 2" in verdict.message and verdict.message.endswith("Look.")
+    told = of([Example(({"a": [1, 2]},), idea="Two."), Example(({"a": [1, 3]},), idea="Look.")])
+    assert told.judge(lambda size: size["a"][1]).message.endswith("Look.")
+
+
+def test_where_results_are_of_two_kinds_a_wrong_kind_is_a_wrong_decision():
+    steps = [Example((1,), idea="Refuse it.")]
+    one = Check("99.2", "Judge", function="judge", reference=lambda n: "no", steps=steps,
+                bank=Bank([], []))  # fmt: skip
+    assert "The docstring says" in one.judge(lambda n: 1).message
+    assert explaining.advice(CallOutcome("value", 1), "it is an int instead of a str", "Refuse it.",
+                             either=True) == "Refuse it."  # fmt: skip
+
+
+def test_what_is_lent_before_an_answer_passes_may_be_more_than_is_compared():
+    one = check(lends=forgets_the_first)
+    assert one.use(lambda size, kernel, *, stride=1: 0) is forgets_the_first
+    assert one.use(places) is places
