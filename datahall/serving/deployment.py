@@ -24,7 +24,7 @@ from datahall.serving.audit import AuditLog
 from datahall.serving.client import ServiceClient
 from datahall.serving.crew import Crew, DeploymentError
 from datahall.serving.defences import Defence
-from datahall.serving.gateway import Gateway, note
+from datahall.serving.gateway import Gateway, binary, note
 from datahall.serving.gateway_plan import Entrance, GatewayPlan
 from datahall.serving.listeners import close, listening, write_secret
 from datahall.serving.nest import Nest
@@ -85,6 +85,7 @@ class Deployment:
             DeploymentError: A replica does not get ready.
             GatewayError: The port is taken, or the gateway does not start.
         """
+        binary()  # lacking it is told before anything is started
         with contextlib.ExitStack() as undo:
             self._nest = nest = Nest()
             undo.callback(nest.close)

@@ -127,10 +127,14 @@ def _switched(models: Path, name: str, version: int | None) -> int:
 
 
 def _started(models: Path | None, **plan: Any) -> Deployment:
+    from datahall import artifact
     from datahall.course.exits import MachineError
+    from datahall.serving import course_model
     from datahall.serving.deployment import serve as deploy
     from datahall.serving.gateway import GatewayError
 
+    if models is None and not artifact.exists(kind=course_model.KIND):
+        _say("no lecture 06 was run here: a network is trained and converted once", ends=True)
     try:
         return deploy(models, **plan).start()
     except GatewayError as error:
