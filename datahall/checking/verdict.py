@@ -97,7 +97,7 @@ class Verdict:
             lines.append(f"<table>{rows}</table>")
         if self.note:
             lines.append(f"<p><small>{html.escape(self.note)}</small></p>")
-        lines.append(f"<small>{_NEXT[self.state]}</small>")
+        lines.append(f"<div><small>{_NEXT[self.state]}</small></div>")
         style = f"border-left:4px solid {color};padding:4px 12px"
         body = "".join(lines)
         return f"<div class='datahall-verdict' role='status' style='{style}'>{body}</div>"

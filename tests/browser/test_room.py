@@ -57,7 +57,7 @@ def test_a_learner_goes_from_home_into_a_lab_and_home_again(browser: Any, tmp_pa
         assert not page.get_by_text("Validate", exact=True).count(), "nbgrader is for instructors"
         assert "Count the first place too." in try_answer(page, ANSWER.format(""))
         photograph(page, "wrong")
-        assert "passed" in try_answer(page, ANSWER.format(" + 1"))
+        assert "Passed" in try_answer(page, ANSWER.format(" + 1"))
         photograph(page, "passed")
         lab.save()
         open_home(page, address)
