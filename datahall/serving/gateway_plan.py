@@ -19,25 +19,25 @@ class Limits:
 
     Attributes:
         header_bytes: Of all header lines together.
-        body_bytes: Of a body; 32 images as JSON are 100,352 numbers of at most three digits.
+        body_bytes: Of a body; 32 images as JSON are 25,088 numbers: 100,352 bytes with commas.
         slow_s: Seconds in which the headers, then the body, must have come.
         idle_s: Seconds that a connection may stand without a request.
         answer_s: Seconds that a replica has for its answer.
         rate: Requests of one token in `rate_window_s`; beyond it 429.
         rate_window_s: Seconds over which the rate is counted, sliding.
         daily_budget: Inferences of one subject in a day, sliding; beyond it 429.
-        connections: Open at the same time.
+        connections: Open at the same time; each may fill a buffer as long as head and body.
     """
 
     header_bytes: int = 16_384
-    body_bytes: int = 196_608
+    body_bytes: int = 147_456
     slow_s: float = 5.0
     idle_s: float = 15.0
     answer_s: float = 10.0
     rate: int = 2_000
     rate_window_s: float = 10.0
     daily_budget: int = 100_000
-    connections: int = 1_000
+    connections: int = 512
 
 
 @dataclass(frozen=True)

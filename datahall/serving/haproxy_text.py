@@ -73,7 +73,7 @@ def _global(plan: GatewayPlan, connections: int) -> list[str]:
         f"    stats socket unix@{plan.runtime} mode 600 level admin",
         f"    maxconn {min(connections, sum(way.limits.connections for way in plan.ways))}",
         "    nbthread 1  # a thread more makes each request dearer; replicas are the limit",
-        f"    tune.bufsize {largest + 65_536}  # what fits can be sent to another replica",
+        f"    tune.bufsize {largest + 16_384}  # what fits can be sent to another replica",
         "    tune.maxrewrite 4096",
         "    hard-stop-after 30s  # what an old process still does after a reload",
         f"    ssl-default-bind-ciphersuites {_SUITES}",
