@@ -136,6 +136,7 @@ same = Check(
         Trap("another case", (b"ABC", b"abc"), idea="Other bytes are other bytes."),
         Trap("white space", (b"abc\n", b"abc "), idea="Other bytes are other bytes."),
         Trap("nothing twice", (b"", b""), idea="Equal."),
+        Property("tells many apart", trials.tells_apart, idea="All of the value counts."),
         Property("tells no place", trials.tells_no_place, idea="Look at all bytes."),
         Search(draws.PAIRS, idea="Compare place by place.", examples=100),
     ],

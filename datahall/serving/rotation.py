@@ -105,7 +105,6 @@ class Office:
     def use(self, kid: str) -> None:
         """Sign with a key from now on."""
         self._kid = kid
-        self.wait(STEP_S)
 
     def wait(self, seconds: float) -> None:
         """Let time pass; meanwhile tokens are issued and used at every gateway."""

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from datahall.optimization import core
+from datahall.serving import admission_answers, trust_answers
 
-NAMES = {"np": np, "core": core}
+NAMES = {"np": np, "core": core} | admission_answers.NAMES | trust_answers.NAMES
 _WHOLE = "np.sign(steps) * np.floor(np.abs(steps) + 0.5)"
 _TOTAL = "total / sum(examples)"
 _NEXT = "min(fitting)[1:]"
@@ -69,4 +70,40 @@ SLIPS: list[tuple[str, Mapping[str, str], str, tuple[str, ...]]] = [
     ("06.5", {"min(candidates, key": "min(sorted(candidates, reverse=True), key"}, "", ()),
     ("06.5", {"min(candidates, key": "min(sorted(candidates), key"}, "", ()),
     ("06.5", {"np.rint(sample / scale)": "sample / scale"}, "", ()),
+    ("07.1", {"and spec.low <= v <= spec.high": "and v <= spec.high"}, "below zero", ()),
+    ("07.1", {"<= spec.max_batch": "< spec.max_batch"}, "", ()),
+    ("07.1", {"Refusal(400": "Refusal(422"}, "its status: it is 422 instead of 400", ()),
+    ("07.1", {"astype(np.uint8)": "astype(np.int64)"}, "int64 instead of uint8", ()),
+    ("07.1", {".reshape(shape)": ".ravel()"}, "shape", ()),
+    ("07.1", {"spec.name, spec.datatype, [": "tensor['name'], spec.datatype, ["}, "", ()),
+    ("07.2", {"{1,9}": "+"}, "ten digits", ()),
+    ("07.2", {"[0-9]{1,9}": "[0-9]{1,9}\\n?"}, "a header with a line end", ()),
+    ("07.2", {'math.prod(one["shape"])': "len(one['shape'])"}, "", ()),
+    ("07.2", {".reshape(one[\"shape\"])": ""}, "shape", ()),
+    ("07.3", {"now < claims.expires": "now - 60 < claims.expires"}, "At 1300 it has expired.", ()),
+    ("07.3", {'said["jti"], said["exp"]': 'said["sub"], said["exp"]'}, "its token_id", ()),
+    ("07.3", {'tuple(said["scope"].split(" "))': '(said["scope"],)'}, "two rights", ()),
+    ("07.3", {"Refusal(401, \"not_valid\"": "Refusal(403, \"not_valid\""}, "", ()),
+    ("07.4", {'f"{kid}.pem"': 'f"{kid.strip()}.pem"'}, "'ada '", ()),
+    ("07.4", {'f"{kid}.pem"': 'f"{kid.lower()}.pem"'}, "'ADA'", ()),
+    ("07.4", {'f"{kid}.pem"': "kid.removesuffix('.pem') + '.pem'"}, "'ada.pem'", ()),
+    ("07.5", {"sha256(value)": "sha256(value.strip())"}, "white space", ()),
+    ("07.5", {"(*digests)": "(digests[0][:1], digests[1][:1])"}, "", ()),
+    ("07.5", {"return hmac": "return not hmac"}, "", ()),
+    ("07.6", {"max(0, level": "max(1, level"}, "", ("round up only",)),
+    ("07.6", {"range(1, per_day": "range(2, per_day"}, "", ()),
+    ("07.6", {"1440 * rate": "1439 * rate"}, "the burst counts in a day", ("the burst too",)),
+    ("07.7", {"is_symlink() for name in names": "is_symlink() for name in names[1:]"},
+     "the card is a link", ()),
+    ("07.7", {"trust.least_version": "trust.least_version - 1"}, "4 is the least", ("An old mod",)),
+    ("07.7", {"return model": "return bytearray(model)"}, "returned bytearray", ()),
+    ("07.8", {'"0" * 64': '""'}, "", ()),
+    ("07.8", {"else len(lines)": "else (len(lines) if lines else None)"}, "nothing is left", ()),
+    ("07.8", {"else len(lines)": "else 0"}, "", ()),
+    ("07.9", {"wait(issuer.lifetime_s)": "wait(issuer.lifetime_s - 1)"}, "good token of key-1", ()),
+    ("07.9", {"        gateway.accept(new)": "        gateway.accept(new); gateway.drop('spare')"},
+     "does not accept spare", ()),
+    ("07.10", {"(0, 24)": "(0, 23)"}, "", ()),
+    ("07.10", {"default=(False, None)": "default=(False, 0)"}, "it should be None", ()),
+    ("07.10", {'("who", "action", "model")': '("who", "model")'}, "all fields", ()),
 ]  # fmt: skip

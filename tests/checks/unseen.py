@@ -6,20 +6,29 @@ that may be told to it; any other idea of the bank would be a wrong one.
 
 # ruff: noqa: N806
 import base64
+import fnmatch
+import hashlib
 import hmac
 import itertools
 import json
 import math
+import os
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from scipy import signal, special
 
 from datahall.convolution import checks as convolution_checks
 from datahall.convolution import core as convolution
 from datahall.optimization import core
 from datahall.serving.evasion import Evidence
+from datahall.serving.protocol import Refusal
+from datahall.serving.tokens import Claims
 from datahall.training import metrics
 
 ANSWERS = []
@@ -2201,3 +2210,337 @@ def a_field_more(entry):
 @wrong("07.14")
 def takes_the_next_line_with_it(entry):
     return 'x"}\n' + json.dumps(entry) + '\n{"x":"\n'
+
+
+# 07.1 ---------------------------------------------------------------------------------------------
+
+
+@right("07.1")
+def walks_down_the_lists(tensor, spec):
+    no = Refusal(400, "no", "The tensor does not fit.")
+    if sorted(tensor) != ["data", "datatype", "name", "shape"] or type(tensor["shape"]) is not list:
+        return no
+    sizes = tensor["shape"]
+    if (tensor["name"], tensor["datatype"]) != (spec.name, spec.datatype):
+        return no
+    if any(type(size) is not int for size in sizes) or tuple(sizes[1:]) != spec.shape[1:]:
+        return no
+    if sizes[0] not in range(1, spec.max_batch + 1):
+        return no
+
+    def values(part, sizes):
+        if not sizes:
+            return [part]
+        if type(part) is not list or len(part) != sizes[0]:
+            raise ValueError
+        return [value for inner in part for value in values(inner, sizes[1:])]
+
+    for form in (sizes, [math.prod(sizes)]):
+        try:
+            found = values(tensor["data"], form)
+        except ValueError:
+            continue
+        if all(type(value) is int and spec.low <= value <= spec.high for value in found):
+            return np.array(found, np.uint8).reshape(sizes)
+    return no
+
+
+@wrong("07.1")
+def leaves_it_to_numpy(tensor, spec):
+    try:
+        found = np.array(tensor["data"]).reshape(tensor["shape"])
+        named = tensor["name"] == spec.name and tensor["datatype"] == spec.datatype
+        fits = found.shape[1:] == spec.shape[1:] and 1 <= len(found) <= spec.max_batch
+        if named and fits and found.min() >= spec.low and found.max() <= spec.high:
+            return found.astype(np.uint8)
+    except (ValueError, TypeError, KeyError):
+        pass
+    return Refusal(400, "no", "No.")
+
+
+@wrong("07.1")
+def reads_digits_in_texts(tensor, spec):
+    data = tensor.get("data")
+    if isinstance(data, list):
+        data = [int(each) if isinstance(each, str) and each.isdigit() else each for each in data]
+        tensor = tensor | {"data": data}
+    return walks_down_the_lists(tensor, spec)
+
+
+# 07.2 ---------------------------------------------------------------------------------------------
+
+_KINDS = {"UINT8": "u1", "INT64": "<i8", "FP32": "<f4"}
+
+
+@right("07.2")
+def sums_first(body, length):
+    no = Refusal(400, "no", "The sizes do not fit.")
+    if re.fullmatch(r"\d{1,9}", length, re.ASCII) is None or len(body) < int(length):
+        return no
+    inputs = json.loads(body[: int(length)])["inputs"]
+    sizes = [each["parameters"]["binary_data_size"] for each in inputs]
+    needs = [math.prod(e["shape"]) * np.dtype(_KINDS[e["datatype"]]).itemsize for e in inputs]
+    if sizes != needs or int(length) + sum(sizes) != len(body):
+        return no
+    begins = itertools.accumulate(sizes, initial=int(length))
+    return {
+        each["name"]: np.frombuffer(
+            body, _KINDS[each["datatype"]], math.prod(each["shape"]), begin
+        ).reshape(each["shape"])
+        for each, begin in zip(inputs, begins, strict=False)
+    }
+
+
+@wrong("07.2", "A negative size", "int() takes signs")
+def catches_everything(body, length):
+    try:
+        at, found = int(length), {}
+        for each in json.loads(body[:at])["inputs"]:
+            size = each["parameters"]["binary_data_size"]
+            values = np.frombuffer(body[at : at + size], _KINDS[each["datatype"]])
+            found[each["name"]] = values.reshape(each["shape"])
+            at += size
+    except ValueError:
+        return Refusal(400, "no", "No.")
+    return found if at == len(body) else Refusal(400, "no", "No.")
+
+
+# 07.3 ---------------------------------------------------------------------------------------------
+
+
+@right("07.3")
+def by_assertions(token, keys, now):
+    try:
+        head = token.split(".")[0]
+        head = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+        assert head["alg"] == "ES256"
+        key = ECKey.import_key(keys.by_kid[head["kid"]])
+        claims = jwt.decode(token, key, algorithms=["ES256"]).claims
+        assert (claims["iss"], claims["aud"]) == (keys.issuer, keys.audience)
+        assert claims.get("nbf", now) <= now < claims["exp"]
+        assert claims["jti"] not in keys.revoked
+        words = tuple(claims["scope"].split(" "))
+        named = Claims(claims["sub"], words, claims["jti"], claims["exp"], head["kid"])
+    except Exception:
+        return Refusal(401, "no", "No.")
+    return named if keys.scope in words else Refusal(403, "no", "No.")
+
+
+@wrong("07.3")
+def tries_every_key(token, keys, now):
+    for kid, pem in keys.by_kid.items():
+        try:
+            jwt.decode(token, ECKey.import_key(pem), algorithms=["ES256"])
+        except Exception as error:
+            del error
+            continue
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        ours = claims.get("iss") == keys.issuer and claims.get("aud") == keys.audience
+        timely = claims.get("nbf", 0) <= now < claims.get("exp", 0)
+        if not ours or not timely or claims.get("jti") in keys.revoked:
+            return Refusal(401, "no", "No.")
+        words = tuple(claims.get("scope", "").split(" "))
+        if keys.scope not in words:
+            return Refusal(403, "no", "No.")
+        return Claims(claims["sub"], words, claims["jti"], claims["exp"], kid)
+    return Refusal(401, "no", "No.")
+
+
+@wrong("07.3")
+def allows_a_minute_of_grace(token, keys, now):
+    early, late = by_assertions(token, keys, now), by_assertions(token, keys, now - 60)
+    return early if isinstance(early, Claims) else late
+
+
+# 07.4 ---------------------------------------------------------------------------------------------
+
+
+@right("07.4")
+def scans_the_folder(kid, folder):
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False) and entry.name == kid + ".pem":
+                return (folder / entry.name).read_bytes()
+    return None
+
+
+@wrong("07.4", "Honest names have dots")
+def allows_some_letters(kid, folder):
+    path = folder / f"{kid}.pem"
+    fits = re.fullmatch("[A-Za-z0-9_-]+", kid) and len(kid) < 100
+    return path.read_bytes() if fits and path.is_file() and not path.is_symlink() else None
+
+
+@wrong("07.4", "After `resolve` a detour")
+def normalizes_the_text(kid, folder):
+    path = Path(os.path.normpath(f"{folder}/{kid}.pem"))
+    if path.parent != folder or "\0" in str(path) or path.is_symlink():
+        return None
+    return path.read_bytes() if path.is_file() else None
+
+
+# 07.5 ---------------------------------------------------------------------------------------------
+
+
+@right("07.5")
+def with_a_key_of_its_own(given, kept):
+    return hmac.compare_digest(*(hmac.digest(b"k", each, "sha256") for each in (given, kept)))
+
+
+@right("07.5")
+def all_bits_at_once(given, kept):
+    if len(given) != len(kept):
+        return False
+    bits = np.frombuffer(given, np.uint8) ^ np.frombuffer(kept, np.uint8)
+    return not bits.any() if len(bits) else True
+
+
+@wrong("07.5", "It stops at the first byte")
+def lengths_first(given, kept):
+    return len(given) == len(kept) and given == kept
+
+
+# 07.6 ---------------------------------------------------------------------------------------------
+
+
+@right("07.6")
+def window_by_window(traces, per_second, per_day):
+    for rate in range(1, per_day // 1440 + 1):
+        burst = max(
+            -(-(60 * (j - i + 1) - rate * (trace[j] - trace[i])) // 60)
+            for trace in traces
+            for i in range(len(trace))
+            for j in range(i, len(trace))
+        )
+        if burst + rate / 60 <= per_second and burst + 1440 * rate <= per_day:
+            return rate, burst
+    return None
+
+
+@wrong("07.6", "After a second the bucket")
+def the_fullest_second(traces, per_second, per_day):
+    burst = max(max(trace.count(at) for at in trace) for trace in traces)
+    fitting = (n for n in range(1, per_day // 1440 + 1) if burst + 1440 * n <= per_day)
+    return next(((n, burst) for n in fitting if burst + n / 60 <= per_second), None)
+
+
+# 07.7 ---------------------------------------------------------------------------------------------
+
+
+@right("07.7")
+def opens_without_links(folder, trust):
+    contents = {}
+    for name in os.listdir(folder):
+        try:
+            handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(handle, "rb") as file:
+                contents[name] = file.read()
+        except OSError as error:
+            raise ValueError(name) from error
+    if set(contents) != {"model.json", "model.sig", "model.tflite"}:
+        raise ValueError("files")
+    card, signature, model = (contents[name] for name in sorted(contents))
+    if not trust.signed(card, signature) or trust.scan(model) != "clean":
+        raise ValueError("signature or scan")
+    said = json.loads(card)
+    if said["version"] < trust.least_version:
+        raise ValueError("version")
+    if said["sha256"] != hashlib.sha256(model).hexdigest():
+        raise ValueError("digest")
+    return model
+
+
+@wrong("07.7", "A file that is read twice")
+def hashes_before_and_after(folder, trust):
+    model = opens_without_links(folder, trust)
+    again = (folder / "model.tflite").read_bytes()
+    return again if len(again) == len(model) else model
+
+
+# 07.8 ---------------------------------------------------------------------------------------------
+
+
+@right("07.8")
+def cuts_from_the_end(lines, last):
+    seen = ["0" * 64]
+    for index, line in enumerate(lines):
+        body, said = line[:-75] + b"}", line[-66:-2]
+        framed = line[-75:-66] == b',"hash":"' and line[-2:] == b'"}'
+        if not framed or hashlib.sha256(body).hexdigest().encode() != said:
+            return index
+        entry = json.loads(body)
+        if (entry["seq"], entry["prev"]) != (index, seen[-1]):
+            return index
+        seen.append(said.decode())
+    return None if seen[-1] == last else len(lines)
+
+
+@wrong("07.8")
+def strips_lines(lines, last):
+    return cuts_from_the_end([line.strip() for line in lines], last)
+
+
+# 07.9 ---------------------------------------------------------------------------------------------
+
+
+@right("07.9")
+def asks_each_until_it_knows(issuer, gateways, wait):
+    former, fresh = issuer.kid, issuer.make()
+    for gateway in gateways:
+        gateway.accept(fresh)
+    late = list(gateways)
+    while late := [gateway for gateway in late if not gateway.knows(fresh)]:
+        wait(1)
+    issuer.use(fresh)
+    for _ in range(4):
+        wait(issuer.lifetime_s / 4)
+    for gateway in gateways:
+        gateway.drop(former)
+
+
+@wrong("07.9", "Nobody knows the new key yet", "One gateway is not all")
+def uses_it_at_the_first(issuer, gateways, wait):
+    former, fresh = issuer.kid, issuer.make()
+    for gateway in gateways:
+        gateway.accept(fresh)
+        while not gateway.knows(fresh):
+            wait(0.5)
+        issuer.use(fresh)
+    wait(issuer.lifetime_s)
+    for gateway in gateways:
+        gateway.drop(former)
+
+
+# 07.10 --------------------------------------------------------------------------------------------
+
+
+@right("07.10")
+def denials_before_permissions(rules, request):
+    for effect in ("deny", "allow"):
+        for number, rule in enumerate(rules):
+            plain = {
+                field: [one.replace("[", "[[]").replace("?", "[?]") for one in rule[field]]
+                for field in ("who", "action", "model")
+                if field in rule
+            }
+            named = all(
+                any(fnmatch.fnmatchcase(request[field], one) for one in patterns)
+                for field, patterns in plain.items()
+            )
+            begin, end = rule.get("hours", (0, 24))
+            hours = [*range(begin, end)] if begin < end else [*range(begin, 24), *range(end)]
+            if named and rule["effect"] == effect and request["hour"] in hours:
+                return effect == "allow", number
+    return False, None
+
+
+@wrong("07.10")
+def only_the_verdict(rules, request):
+    return denials_before_permissions(rules, request)[0]
+
+
+@wrong("07.10")
+def a_number_for_nothing(rules, request):
+    allowed, number = denials_before_permissions(rules, request)
+    return allowed, -1 if number is None else number
