@@ -2431,7 +2431,7 @@ def the_fullest_second(traces, per_second, per_day):
 @right("07.7")
 def opens_without_links(folder, trust):
     contents = {}
-    for name in os.listdir(folder):
+    for name in [path.name for path in folder.iterdir()]:
         try:
             handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW)
             with os.fdopen(handle, "rb") as file:
