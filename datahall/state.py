@@ -6,8 +6,10 @@ place. A file appears by renaming, so a reader sees the old one or the new one a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -37,6 +39,26 @@ def folder(*names: str) -> Path:
             "Set DATAHALL_HOME to a folder that you may write."
         ) from error
     return path
+
+
+@contextlib.contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Hold a folder against other processes that ask the same; the system lets go of it at an end.
+
+    Args:
+        place: A folder that is there.
+
+    Raises:
+        OSError: It is not, or may not be read.
+    """
+    import fcntl  # not on Windows, where nobody asks
+
+    handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: Path, content: bytes | str) -> Path:

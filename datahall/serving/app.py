@@ -109,7 +109,9 @@ def _infer(service: Service) -> ASGIApp:
             said, more = orjson.dumps(service.explained(refusal, body)), {}
         finally:
             service.in_flight -= 1
-        _record(service, scope, headers, refusal, began, id=name, bytes=len(body))
+        logged = _record(service, scope, headers, refusal, began, id=name, bytes=len(body))
+        if logged is not None and logged is not refusal:  # no answer without its line in the log
+            refusal, said, more = logged, orjson.dumps(service.explained(logged)), {}
         more = more | {"datahall-model": service.model.digest}
         await _send(send, refusal.status if refusal else 200, said, more)
 
@@ -156,9 +158,9 @@ def _record(
     refusal: Refusal | None,
     began: float,
     **said: Any,
-) -> None:
+) -> Refusal | None:
     name, version = names(scope["raw_path"])
-    service.record(
+    return service.record(
         refusal,
         perf_counter() - began,
         who=service.who(headers),
@@ -177,7 +179,7 @@ async def _refused(
     began: float,
     more: Mapping[str, str] | None = None,
 ) -> None:
-    _record(service, scope, _headers(scope), refusal, began)
+    refusal = _record(service, scope, _headers(scope), refusal, began) or refusal
     await _send(send, refusal.status, orjson.dumps(service.explained(refusal)), more or {})
 
 

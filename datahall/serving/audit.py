@@ -6,6 +6,7 @@ every link behind it. Replicas write a file each. `first_altered` finds the firs
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
@@ -39,7 +40,7 @@ class AuditLog:
     """
 
     def __init__(self, path: Path, key: bytes | None = None, *, defences: Defences = ALL) -> None:
-        self._key = key
+        self._key, self._path = key, path
         self._chained = Defence.LOG_CHAIN in defences
         self._escaped = Defence.LOG_ESCAPING in defences
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -60,21 +61,37 @@ class AuditLog:
 
         Args:
             said: The fields: `who`, `what`, `model`, `digest`, `verdict`, `reason`, `status`, …
+
+        Raises:
+            DataError: There is no room. The file then ends with the line before, whole.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"time": now, "seq": self.next, **said}
         if self._chained:
             entry["prev"] = self.last
         body = orjson.dumps(_cut(entry)) if self._escaped else _unescaped(entry)
+        last = _link(body, self._key) if self._chained else self.last
         if self._chained:
-            self.last = _link(body, self._key)
-            body = b'%b,"hash":"%b"}' % (body[:-1], self.last.encode())
-        os.write(self._file, body + b"\n")
-        self.next += 1
+            body = b'%b,"hash":"%b"}' % (body[:-1], last.encode())
+        self._add(body + b"\n")
+        self.next, self.last = self.next + 1, last
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+    def _add(self, line: bytes) -> None:
+        """Write a line, or nothing of it: a full disk takes the first bytes, and tells so later."""
+        try:
+            done = os.write(self._file, line)
+            if done < len(line):
+                os.ftruncate(self._file, os.fstat(self._file).st_size - done)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise DataError(
+                f"The log {self._path} cannot be written ({error.strerror or error}). Room for a "
+                "line was expected. Free some space; what is in the log stays whole."
+            ) from error
 
     def _resume(self) -> int:
         """Continue where the file ends; returns how many bytes of a torn line were cut off."""

@@ -1,6 +1,6 @@
 """A certificate authority of the course's own: one root, and leaves that live thirty days.
 
-Read `create` and `open` first, then `Authority.renew`. The root signs four leaves: `server` (the
+Read `create`, `open` and `kept` first, then `Authority.renew`. The root signs: `server` (the
 gateway), `client` (mutual TLS), `signer` (the model's signature), and any other name that a test
 asks for. A leaf is good for one purpose only: a server's certificate signs no model, and a
 signer's opens no connection. Keys are files of mode 0600 in a folder of mode 0700.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from datahall import state
 from datahall.errors import DataError, ParameterError
 
 ROOT_DAYS, LEAF_DAYS = 365, 30
@@ -177,11 +179,75 @@ def create(folder: Path, *, now: datetime.datetime | None = None) -> Authority:
     return made
 
 
-def open(folder: Path) -> Authority:
+def kept(folder: Path, *, now: datetime.datetime | None = None) -> Authority:
+    """Return the authority of a folder that stays: made if there is none, renewed where it is old.
+
+    Several processes may ask at once: one makes it, and it appears whole or not at all.
+
+    Args:
+        folder: Where it is, or will be.
+        now: UTC; left out, the clock says it.
+
+    Raises:
+        DataError: It cannot be made or read, or its root has expired.
+    """
+    now = now or datetime.datetime.now(datetime.UTC)
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with state.alone(folder.parent):
+            if not (folder / "root.pem").exists():
+                _make_whole(folder, now)
+            made = open(folder, now=now)
+            _refresh(made, now)
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"The authority {folder} cannot be used ({why}). A folder that you may write was "
+            "expected, with the files of an authority or none. Free some space, give another "
+            "--folder, or move this one away: models signed by it must then be published again."
+        ) from error
+    return made
+
+
+def _make_whole(folder: Path, now: datetime.datetime) -> None:
+    """Make an authority beside its place and rename it: whoever is killed leaves no half of one."""
+    with tempfile.TemporaryDirectory(prefix=".authority-", dir=folder.parent) as scratch:
+        create(Path(scratch, "made"), now=now)
+        Path(scratch, "made").rename(folder)
+
+
+def _refresh(made: Authority, now: datetime.datetime) -> None:
+    """Renew the leaves that are missing, in the second half of their life, or from the future."""
+    begins = x509.load_pem_x509_certificate(made.root_pem).not_valid_before_utc
+    if now < begins:
+        raise DataError(
+            f"the root certificate in {made.folder} is valid from {begins:%Y-%m-%d}, and today is "
+            f"{now:%Y-%m-%d}. A clock that goes right was expected. Set it."
+        )
+    for name in PURPOSES:
+        if not _is_fresh(made.leaf(name), now):
+            made.renew(name, now=now)
+
+
+def _is_fresh(leaf: Leaf, now: datetime.datetime) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(leaf.certificate.read_bytes())
+        key = serialization.load_pem_private_key(leaf.key.read_bytes(), password=None)
+    except (OSError, ValueError):  # deleted or damaged
+        return False
+    half = (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 2
+    begun = certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - half
+    return begun and certificate.public_key() == key.public_key()
+
+
+def open(folder: Path, *, now: datetime.datetime | None = None) -> Authority:
     """Return the authority that stands in a folder.
 
     Args:
         folder: Where `create` made it.
+        now: UTC; left out, the clock says it.
 
     Raises:
         DataError: There is none, its time is over, or others may read its keys.
@@ -193,7 +259,8 @@ def open(folder: Path) -> Authority:
             "expected. Call authority.create(folder) first."
         )
     ends = x509.load_pem_x509_certificate(made.root_pem).not_valid_after_utc
-    if ends < datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=LEAF_DAYS):
+    now = now or datetime.datetime.now(datetime.UTC)
+    if ends < now + datetime.timedelta(days=LEAF_DAYS):
         raise DataError(
             f"the root certificate in {folder} ends on {ends:%Y-%m-%d}. One that outlives its "
             "leaves was expected. Make a new authority in another folder, and sign models again."

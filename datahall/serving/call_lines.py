@@ -29,7 +29,7 @@ class Handed:
     Attributes:
         service: The running service.
         folder: Where the files are.
-        renewed: When the token was made, by the monotonic clock.
+        renewed: When the token was made, seconds since 1970; 0 if it never was.
     """
 
     service: Deployment
@@ -55,13 +55,16 @@ class Handed:
         return made
 
     def renew(self) -> None:
-        """Write a new token if the old one is not new any more; a reader sees a whole one."""
-        if self.renewed and time.monotonic() < self.renewed + RENEW_S:
+        """Write a new token if the old one is not new any more; a reader sees a whole one.
+
+        By the clock on the wall: while a laptop sleeps its tokens grow old, other clocks stand.
+        """
+        if 0 <= time.time() - self.renewed < RENEW_S:
             return
         token = self.service.token(lifetime_s=TOKEN_S)
         for name, content in (("token", token), ("token.header", f"Authorization: Bearer {token}")):
             write_secret(self.folder / name, content.encode())
-        self.renewed = time.monotonic()
+        self.renewed = time.time()
 
     def curl(self) -> str:
         """Return a command for a shell."""

@@ -172,6 +172,6 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody} for status in statuses}
 
 
-INFER_RESPONSES: dict[int | str, dict[str, Any]] = errors(400, 404, 409, 413, 415, 500) | {
+INFER_RESPONSES: dict[int | str, dict[str, Any]] = errors(400, 404, 409, 413, 415, 500, 503) | {
     200: {"content": _RAW}
 }

@@ -105,7 +105,7 @@ class Crew:
             DeploymentError: One does not say that it has.
         """
         for program in self.programs:
-            before, pid = self._loads(program), program.pid
+            before, pid = max(0, self._loads(program)), program.pid
             if pid is not None:  # else it loads the current version when it starts again
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGHUP)
@@ -157,8 +157,17 @@ class Crew:
             time.sleep(_LOOK_S)
 
     def _loads(self, program: Kept) -> int:
-        """Return how often a replica has reloaded, well or not, as its log says."""
-        return (self._audit / f"audit-{program.name}.jsonl").read_bytes().count(b'"what":"reload"')
+        """Return how often a replica has reloaded, well or not; -1 if it does not answer."""
+        with contextlib.suppress(OSError):
+            page = unix_http.get(self._socket(program), "/metrics").decode()
+            return int(_value(page, "datahall_reloads"))
+        return -1
+
+
+def _value(page: str, name: str) -> float:
+    """Return the value of a counter on a page of metrics."""
+    families = (one for one in text_string_to_metric_families(page) if one.name == name)
+    return next((one.value for family in families for one in family.samples), 0.0)
 
 
 def _served(page: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from datahall.errors import ParameterError
+from datahall.errors import CourseError, ParameterError
 from datahall.serving import authority as authorities
 from datahall.serving import course_model, guarded_socket, repository
 from datahall.serving.audit import AuditLog
@@ -59,11 +59,15 @@ class Deployment:
 
     Args:
         plan: What is asked for.
+
+    Attributes:
+        problem: Why the gateway's last refusal could not be logged; "" if it was.
     """
 
     def __init__(self, plan: ServicePlan) -> None:
         self.plan = plan
         self.issuer = Issuer()
+        self.problem = ""
         self._nest: Nest | None = None
         self._undo = contextlib.ExitStack()
 
@@ -140,7 +144,7 @@ class Deployment:
     @property
     def authority_pem(self) -> str:
         """The root that its certificate is signed by: what a client trusts."""
-        return self.authority.root_pem.decode()
+        return self._root_pem
 
     @property
     def target(self) -> Target:
@@ -294,9 +298,8 @@ class Deployment:
         """Make or open what the service has before it starts: authority, model, log."""
         kept = self.plan.folder or nest.folder
         place = kept / "authority"
-        there = (place / "root.pem").exists()
-        opened = authorities.open if there else authorities.create
-        self.authority = self.plan.authority or opened(place)
+        self.authority = self.plan.authority or authorities.kept(place)
+        self._root_pem = self.authority.root_pem.decode()  # its file may go while we serve
         if self.plan.models is None:
             self.models = nest.make("models")
             tflite, digest = course_model.tflite()
@@ -312,13 +315,16 @@ class Deployment:
         if self.plan.folder is not None:  # several services may keep their logs there
             began = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")
             self._audit /= f"{began}-{os.getpid()}"
-        self._audit.mkdir(mode=0o700, parents=True)
+        self._audit.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._audit.mkdir(mode=0o700)
         self._log = AuditLog(self._audit / "audit-gateway.jsonl")
 
     def _gateway_plan(self, listener: socket.socket) -> GatewayPlan:
         folder = self.nest.make("gateway")
         certificate = folder / "server.pem"
         write_secret(certificate, self.authority.renew("server", into=self._leaves).bundle())
+        root = folder / "root.pem"  # a copy: its name is of plain letters, and it stays
+        root.write_text(self.authority_pem, encoding="ascii")
         sockets = self._crew.sockets()
         plan = self.plan
         way = Entrance(
@@ -329,7 +335,7 @@ class Deployment:
             (way,),
             self.issuer.keys(now=time.time()),
             certificate,
-            self.authority.root,
+            root,
             self.issuer.standby(),
             self.nest.user,
         )
@@ -341,4 +347,10 @@ class Deployment:
             gateway.start()
 
     def _note(self, line: dict[str, Any]) -> None:
-        note(self._log, line)
+        """Log a refusal of the gateway: where that fails, `problem` says why."""
+        try:
+            note(self._log, line)
+        except (CourseError, OSError, LookupError) as error:
+            self.problem = str(error)
+        else:
+            self.problem = ""

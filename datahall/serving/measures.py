@@ -45,6 +45,9 @@ class Measures:
         self._classes = Counter(
             "datahall_predictions", "Answers by class.", ["label"], registry=self.registry
         )
+        self._reloads = Counter(
+            "datahall_reloads", "Reloads of the model, well or not.", registry=self.registry
+        )
         self._model = Info("datahall_model", "What is served.", registry=self.registry)
         busy = Gauge("datahall_in_flight", "Requests being answered.", registry=self.registry)
         busy.set_function(in_flight)
@@ -60,6 +63,10 @@ class Measures:
             digest: SHA-256 of its `.tflite`.
         """
         self._model.info({"name": name, "version": str(version), "digest": digest})
+
+    def reloaded(self) -> None:
+        """Count a reload that has ended, well or not."""
+        self._reloads.inc()
 
     def count(self, status: int, reason: str, took_s: float) -> None:
         """Count one decision.

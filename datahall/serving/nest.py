@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import re
 import secrets
 import stat
 import subprocess
@@ -26,6 +27,7 @@ from datahall import guardian
 from datahall.serving.gateway import passing_user
 
 MARKER = "DATAHALL_SERVICE"  # the environment variable by which a service's processes are known
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 LONGEST_PATH = 60  # of the temporary folder: the path of a Unix socket has at most 107 letters
 LOOK_S, STOP_S = 0.1, 15.0
 REFUSED = 78  # EX_CONFIG of sysexits.h: what a replica says of a model that it does not trust
@@ -35,10 +37,14 @@ T = TypeVar("T")
 
 
 def temporary_folder() -> str:
-    """Return a folder for temporary files that another user may walk through, and that is short."""
+    """Return a folder for temporary files: short, of plain letters, open to another user's steps.
+
+    Plain, since HAProxy's configuration divides words at spaces.
+    """
     usual = Path(tempfile.gettempdir()).resolve()
     open_to_all = all(one.stat().st_mode & stat.S_IXOTH for one in (usual, *usual.parents))
-    fits = len(str(usual)) <= LONGEST_PATH and (open_to_all or os.geteuid() != 0)
+    plain = _PLAIN.fullmatch(str(usual)) is not None and len(str(usual)) <= LONGEST_PATH
+    fits = plain and (open_to_all or os.geteuid() != 0)
     return str(usual) if fits else "/tmp"  # noqa: S108 (mkdtemp makes a folder of its own there)
 
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from datahall.errors import DataError, ParameterError
 from datahall.serving import signing
@@ -62,17 +63,9 @@ def publish(
             f"Version {version} of {name} is there already. A number is used once: whoever has "
             "seen it relies on its bytes. Publish the next number."
         )
-    card = {
-        "name": name,
-        "version": version,
-        "inputs": [IMAGES.to_dict()],
-        "outputs": [one.to_dict() for one in OUTPUTS],
-        "tflite_digest": signing.sha256(tflite),
-        "artifact_digest": artifact,
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".publishing-", dir=target.parent))
+    card = card_of(tflite, name, version, artifact)
     try:
         (scratch / signing.MODEL_FILE).write_bytes(tflite)
         (scratch / signing.CARD_FILE).write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -91,6 +84,26 @@ def publish(
     if current:
         switch(folder, name, version)
     return target
+
+
+def card_of(tflite: bytes, name: str, version: int, artifact: str = "") -> dict[str, Any]:
+    """Return what a version says of itself.
+
+    Args:
+        tflite: The network.
+        name: Name of the model.
+        version: Its number.
+        artifact: Digest of the course's artifact that it is.
+    """
+    return {
+        "name": name,
+        "version": version,
+        "inputs": [IMAGES.to_dict()],
+        "outputs": [one.to_dict() for one in OUTPUTS],
+        "tflite_digest": signing.sha256(tflite),
+        "artifact_digest": artifact,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def place(folder: Path, name: str, version: int) -> Path:

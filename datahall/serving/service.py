@@ -7,24 +7,23 @@ network, the answer. It raises `RefusedError` for what it does not answer. `app`
 from __future__ import annotations
 
 import hashlib
-import os
+import sys
 import traceback
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import orjson
 
-from datahall.errors import CourseError
+from datahall.errors import CourseError, DataError
 from datahall.serving import repository
 from datahall.serving.audit import AuditLog
 from datahall.serving.defences import Defence
 from datahall.serving.measures import Measures
 from datahall.serving.model import ServedModel
+from datahall.serving.nonces import Nonces
 from datahall.serving.protocol import (
     InferResponse,
     Message,
@@ -40,7 +39,7 @@ from datahall.serving.validation import read
 
 TOKEN_HASH_HEADER, SUBJECT_HEADER = "x-datahall-token-hash", "x-datahall-subject"
 NONCE_HEADER = "datahall-nonce"
-MOST_NONCES = 100_000  # kept in memory where no folder is given
+UNLOGGED = Refusal(503, "no_log", "The decision cannot be logged: no answer without it.")
 
 
 @dataclass(frozen=True)
@@ -70,18 +69,24 @@ class Service:
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings, self.on = settings, settings.on
         self.in_flight, self.problem = 0, ""
+        self._log_fails = False
         self.measures = Measures(lambda: self.in_flight)
         self.log = None
         if settings.audit is not None:
             key = settings.audit_key.read_bytes() if settings.audit_key else None
             self.log = AuditLog(settings.audit, key, defences=self.on)
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._nonces = Nonces(settings.nonces)
         self._scratch = bytearray()
         try:
             self._serve(self.verify(settings.trust), "load")
         except (CourseError, OSError) as error:
             self._not_loaded(error, "load")
             raise
+        if self._log_fails:
+            raise DataError(
+                f"The log {settings.audit} cannot be written. Room on its disk was expected. Free "
+                "some space, or choose another folder."
+            )
 
     def verify(self, trust: Trust) -> ServedModel:
         """Return the version that is to be served, verified and ready; changes nothing.
@@ -109,9 +114,10 @@ class Service:
         """
         if isinstance(found, ServedModel):
             self._serve(found, "reload")
-            return True
-        self._not_loaded(found, "reload")
-        return False
+        else:
+            self._not_loaded(found, "reload")
+        self.measures.reloaded()
+        return isinstance(found, ServedModel)
 
     def answer(self, path: bytes, headers: Mapping[str, str], body: bytes) -> Answered:
         """Answer one request for inference.
@@ -188,21 +194,40 @@ class Service:
             said["parameters"] = {"labels": model.labels}
         return said
 
-    def record(self, refusal: Refusal | None, took_s: float, **said: Any) -> None:
+    def record(self, refusal: Refusal | None, took_s: float, **said: Any) -> Refusal | None:
         """Count a decision and log it.
 
         Args:
             refusal: Why there was no answer; None if there was one.
             took_s: How long it took, in seconds.
             said: More fields of the log's line.
+
+        Returns:
+            The decision: where it cannot be logged, a refusal for that reason.
         """
         status, reason = (refusal.status, refusal.reason) if refusal else (200, "ok")
+        verdict = "refused" if refusal else "allowed"
+        line = {"digest": self.model.digest, "verdict": verdict, "reason": reason}
+        if not self._logged({**said, **line, "status": status}):
+            refusal, status, reason = UNLOGGED, UNLOGGED.status, UNLOGGED.reason
         self.measures.count(status, reason, took_s)
-        if self.log is not None:
-            verdict = "refused" if refusal else "allowed"
-            self.log.write(
-                **said, digest=self.model.digest, verdict=verdict, reason=reason, status=status
-            )
+        return refusal
+
+    def _logged(self, line: Mapping[str, Any]) -> bool:
+        """Write a line; where that fails, tell the operator once, until it works again."""
+        if self.log is None:
+            return True
+        try:
+            self.log.write(**line)
+        except DataError as error:
+            if not self._log_fails:
+                print(f"no answer without a log: {error}", file=sys.stderr, flush=True)
+            self._log_fails = True
+            return False
+        if self._log_fails:
+            print("the log is written again", file=sys.stderr, flush=True)
+        self._log_fails = False
+        return True
 
     def who(self, headers: Mapping[str, str]) -> str:
         """Return who asks, for the log: the hash of the token that the gateway has judged."""
@@ -232,9 +257,8 @@ class Service:
         self._say(what, "refused", self.problem, "", self.settings.name)
 
     def _say(self, what: str, verdict: str, reason: str, digest: str, model: str) -> None:
-        if self.log is not None:
-            said = {"who": "service", "what": what, "model": model, "digest": digest}
-            self.log.write(**said, verdict=verdict, reason=reason)
+        said = {"who": "service", "what": what, "model": model, "digest": digest}
+        self._logged({**said, "verdict": verdict, "reason": reason})
 
     def _once(self, headers: Mapping[str, str]) -> None:
         """Refuse a request that its caller wants once only, the second time."""
@@ -244,17 +268,8 @@ class Service:
         if not 8 <= len(nonce) <= 128:
             refuse(400, "wrong_nonce", "A nonce has 8 to 128 letters.")
         mark = hashlib.sha256(f"{headers.get(SUBJECT_HEADER, '')}\n{nonce}".encode()).hexdigest()
-        folder = self.settings.nonces
-        if self._marked(mark) if folder is None else _made(folder / mark):
+        if self._nonces.met(mark):
             refuse(409, "seen_before", "A request with this nonce was answered already.")
-
-    def _marked(self, mark: str) -> bool:
-        if mark in self._seen:
-            return True
-        self._seen[mark] = None
-        if len(self._seen) > MOST_NONCES:
-            self._seen.popitem(last=False)
-        return False
 
     def _card(self, path: bytes) -> dict[str, Any]:
         """Return the card of the model in the folder that the caller names: any folder."""
@@ -281,12 +296,3 @@ def names(path: bytes) -> tuple[str, str | None]:
         parts = [unquote(one) for one in parts]
     version = parts[5] if len(parts) > 5 and parts[4] == "versions" else None
     return parts[3] if len(parts) > 3 else "", version
-
-
-def _made(path: Path) -> bool:
-    """Make a mark that all replicas of a service see; tells whether it was there already."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return True
-    return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import stat
 
 import orjson
@@ -123,3 +125,28 @@ def test_a_log_that_is_a_link_is_not_opened(tmp_path):
     (tmp_path / "log").symlink_to(tmp_path / "other")
     with pytest.raises(DataError, match="cannot be opened"):
         AuditLog(tmp_path / "log")
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """Let no file grow beyond a size: as on a full disk, the first bytes of a line still fit."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room", [0, 1, 40])
+def test_a_full_disk_is_told_and_leaves_no_half_line(tmp_path, room):
+    log = AuditLog(tmp_path / "log")
+    log.write(what="first")
+    whole = (tmp_path / "log").read_bytes()
+    with files_of_at_most(len(whole) + room), pytest.raises(DataError, match="cannot be written"):
+        log.write(what="second")
+    assert (tmp_path / "log").read_bytes() == whole
+    log.write(what="third")  # there is room again: the chain goes on
+    lines = (tmp_path / "log").read_bytes().splitlines()
+    assert [orjson.loads(line)["what"] for line in lines] == ["first", "third"]
+    assert first_altered(lines) is None

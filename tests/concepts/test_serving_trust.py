@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from datahall.errors import DataError, ParameterError
 from datahall.serving import authority, repository, signing
@@ -287,3 +290,59 @@ def test_a_number_is_published_once(models, signers):
 def test_a_place_outside_the_repository_is_none(models, name, version):
     with pytest.raises(ParameterError, match="small letters"):
         repository.place(models, name, version)
+
+
+def ends(pem):
+    return x509.load_pem_x509_certificate(pem.read_bytes()).not_valid_after_utc
+
+
+def test_an_authority_that_is_kept_renews_its_leaves_in_the_second_half_of_their_life(tmp_path):
+    now, days = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    first = authority.kept(tmp_path / "kept", now=now)
+    root, end = first.root_pem, ends(first.server.certificate)
+    assert ends(authority.kept(tmp_path / "kept", now=now + 10 * days).server.certificate) == end
+    later = authority.kept(tmp_path / "kept", now=now + 40 * days)  # the next month
+    assert ends(later.server.certificate) > now + 60 * days
+    assert later.root_pem == root
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("name", ["server.pem", "client.key", "signer.pem"])
+def test_a_leaf_that_was_deleted_or_damaged_is_made_again(tmp_path, name):
+    made = authority.kept(tmp_path / "kept")
+    (made.folder / "server.key").write_bytes(made.client.key.read_bytes())  # of another
+    (made.folder / name).unlink()
+    again = authority.kept(tmp_path / "kept")
+    assert (again.folder / name).stat().st_size > 0
+    for leaf in (again.server, again.client, again.signer):
+        key = serialization.load_pem_private_key(leaf.key.read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate(leaf.certificate.read_bytes())
+        assert certificate.public_key() == key.public_key()
+
+
+def test_an_authority_that_cannot_be_used_says_what_to_do(tmp_path):
+    now = datetime.datetime.now(datetime.UTC)
+    made = authority.kept(tmp_path / "kept", now=now)
+    for days, said in {366: "Make a new authority", -2: "A clock that goes right"}.items():
+        with pytest.raises(DataError, match=said):
+            authority.kept(tmp_path / "kept", now=now + datetime.timedelta(days=days))
+    made.root.unlink()
+    with pytest.raises(DataError, match="move this one away"):
+        authority.kept(tmp_path / "kept", now=now)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be used"):
+        authority.kept(tmp_path / "file" / "kept")
+
+
+def test_several_that_ask_at_once_get_one_authority(tmp_path):
+    roots = []
+    asks = [
+        threading.Thread(target=lambda: roots.append(authority.kept(tmp_path / "kept").root_pem))
+        for _ in range(4)
+    ]
+    for ask in asks:
+        ask.start()
+    for ask in asks:
+        ask.join()
+    assert len(roots) == 4
+    assert len(set(roots)) == 1
