@@ -178,6 +178,7 @@ LECTURE_RULES = {
     ),
     "picture without caption": (drop("figure-1-read"), "its picture is not followed by prose"),
     "widget that nbval compares": (set_tags("explore", "widget"), "not nbval-ignore-output"),
+    "bare box": (set_source("explore", "widgets.explore().box"), "the bare box of a panel"),
     "widget without twin": (
         set_id("explore-fixed", "explore-again"),
         "the next code cell must be explore-fixed",

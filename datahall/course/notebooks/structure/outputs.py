@@ -86,6 +86,10 @@ def widgets_have_twins(subject: Subject) -> Iterator[Fault]:
             continue
         if "nbval-ignore-output" not in tags(cell):
             yield Fault("it has the tag widget but not nbval-ignore-output.", cell.id)
+        if cell.source.rstrip().endswith(".box"):
+            yield Fault(
+                "it shows the bare box of a panel. Show the panel: it leaves more.", cell.id
+            )
         twin, place = f"{cell.id}-fixed", names.index(cell.id) + 1
         if not is_guess(cell) and names[place : place + 1] != [twin]:
             yield Fault(
