@@ -23,6 +23,7 @@ State = dict[str, np.ndarray]
 Orders = list[list[Pass]]
 _SIZES = sorted(((p, m) for p in range(1, 6) for m in range(1, 10)), key=lambda n: (n[0] * n[1], n))
 _SEVERAL = 11  # saves in a row: one more digit
+_lost: dict[Any, str] = {}  # of answers, what the first kill showed; a verdict has a process
 
 
 class _FaultError(Exception):
@@ -215,22 +216,22 @@ def keeps_the_newest(answer: Any) -> str | None:
 
 def survives_the_first(answer: Any) -> str | None:
     """Kill the first save at every moment; whatever is loaded is whole, or nothing."""
-    return _killed(answer, [])
+    return _noted(answer, _killed(answer, []))
 
 
 def survives_a_later(answer: Any) -> str | None:
     """Kill a second save at every moment; load gives the first state or the second."""
-    return _killed(answer, [_state(1)])
+    return _noted(answer, _killed(answer, [_state(1)]))
 
 
 def goes_on(answer: Any) -> str | None:
     """After a kill, load, save once more, and load: as a training does that starts again."""
-    return _killed(answer, [_state(1)], again=True)
+    return _noted(answer, _killed(answer, [_state(1)], again=True))
 
 
 def survives_two_kills(answer: Any) -> str | None:
     """Kill a second save at every moment, start again, and kill the next one at every moment."""
-    if said := gives_back(answer):  # then it is not the kills
+    if said := gives_back(answer) or _lost.get(answer):  # then it is not the second kill
         return said
     with killing.folder() as room:
         try:
@@ -243,6 +244,13 @@ def survives_two_kills(answer: Any) -> str | None:
             if base and (said := _killed_again(answer, room, one, _state(base))):
                 return f"killed in the middle of the second save ({one.became}), and {said}"
     return None
+
+
+def _noted(answer: Any, said: str | None) -> str | None:
+    """Keep what one kill shows: whoever loses a state then need not be killed twice."""
+    if said:
+        _lost.setdefault(answer, said)
+    return said
 
 
 def _killed_again(answer: Any, room: Path, one: killing.Snapshot, base: State) -> str | None:
