@@ -73,7 +73,7 @@ class Crew:
         Raises:
             DeploymentError: One does not get ready.
         """
-        self._wait(lambda: all(self._ready(one) for one in self.programs))
+        self.wait(lambda: all(self._ready(one) for one in self.programs))
 
     def sockets(self) -> tuple[Path, ...]:
         """Return the sockets that they listen on."""
@@ -109,7 +109,22 @@ class Crew:
             if pid is not None:  # else it loads the current version when it starts again
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGHUP)
-                self._wait(partial(self._has_reloaded, program, before, pid))
+                self.wait(partial(self._has_reloaded, program, before, pid))
+
+    def restart(self, number: int) -> None:
+        """End a replica politely, and wait until it is ready again.
+
+        Args:
+            number: Which one.
+
+        Raises:
+            DeploymentError: It does not get ready.
+        """
+        program = self.programs[number]
+        pid = program.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+        self.wait(lambda: program.pid not in (None, pid) and self._ready(program))
 
     def _has_reloaded(self, program: Kept, before: int, pid: int) -> bool:
         """Tell whether a replica says so, or has been started again meanwhile."""
@@ -144,7 +159,15 @@ class Crew:
             return program.alive() and bool(unix_http.get(self._socket(program), HEALTH[1]))
         return False
 
-    def _wait(self, done: Callable[[], bool]) -> None:
+    def wait(self, done: Callable[[], bool]) -> None:
+        """Wait until something is true.
+
+        Args:
+            done: Tells whether it is.
+
+        Raises:
+            DeploymentError: A replica refuses to serve, or it takes too long.
+        """
         deadline = time.monotonic() + READY_S
         while not done():
             lost = [one for one in self.programs if one.refuses]

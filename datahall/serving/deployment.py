@@ -228,6 +228,25 @@ class Deployment:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def restart(self, replica: int = 0) -> None:
+        """Start a replica anew without losing a request: it gets none, finishes what it has, ends.
+
+        Args:
+            replica: Its number.
+
+        Raises:
+            DeploymentError: It does not get ready again.
+        """
+        others = self.plan.replicas > 1  # alone, it is only asked again until it is back
+        if others:
+            self._gateway.set_state(WAY, replica, "drain")
+        try:
+            self._crew.restart(replica)
+        finally:
+            if others:
+                self._gateway.set_state(WAY, replica, "ready")
+        self._crew.wait(lambda: self._gateway.is_up(WAY, replica))
+
     def reload(self) -> dict[str, str]:
         """Have each replica verify and load the repository's current version.
 

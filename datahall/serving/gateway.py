@@ -8,6 +8,7 @@ it does, `gateway_plan` from which facts.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import pwd
@@ -276,6 +277,19 @@ class Gateway:
         told = self.command(f"set server {way}_replicas/r{replica} state {state}")
         if told:
             raise GatewayError(f"HAProxy does not set the state: {told}. Look at its log.")
+
+    def is_up(self, way: str, replica: int) -> bool:
+        """Tell whether the gateway sends requests to a replica: its own checks lag a little.
+
+        Args:
+            way: Name of the way in.
+            replica: Its number.
+        """
+        rows = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
+        name = (f"{way}_replicas", f"r{replica}")
+        return any(
+            row["status"].startswith("UP") for row in rows if (row["pxname"], row["svname"]) == name
+        )
 
     def measures(self) -> str:
         """Return the gateway's Prometheus metrics."""

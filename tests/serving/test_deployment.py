@@ -121,6 +121,20 @@ def test_a_killed_replica_is_started_again_and_no_request_is_lost(
     assert service.status()[0].restarts >= 1
 
 
+def test_every_replica_is_started_anew_without_a_lost_request(
+    service: Deployment, images: np.ndarray
+) -> None:
+    before = [one.pid for one in service.status()]
+    with Load(service, images) as load:
+        for number in range(2):
+            service.restart(number)
+    assert set(load.got) == {"200"}
+    after = [one.pid for one in service.status()]
+    assert None not in after
+    assert not set(before) & set(after)
+    assert all(one.ready for one in service.status())
+
+
 def test_a_killed_gateway_is_started_again_on_the_same_port(
     service: Deployment, images: np.ndarray
 ) -> None:
