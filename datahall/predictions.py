@@ -9,6 +9,7 @@ notebook goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import html
 import json
@@ -273,8 +274,9 @@ def _keep(settled: Guess, measured: float, model: float | None) -> None:
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     try:
-        with (state.folder() / "guesses.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        with (state.folder() / "guesses.jsonl").open("ab+") as file:
+            torn = file.tell() and file.seek(-1, 2) is not None and file.read(1) != b"\n"
+            file.write(b"\n" * bool(torn) + json.dumps(line).encode() + b"\n")
     except (OSError, DataError) as error:
         print(f"Your guess could not be kept ({error}).")
 
@@ -282,20 +284,24 @@ def _keep(settled: Guess, measured: float, model: float | None) -> None:
 def _kept() -> list[dict[str, Any]]:
     """Return all guesses kept, oldest first; a damaged line is passed over."""
     try:
-        lines = (state.data_folder() / "guesses.jsonl").read_text().splitlines()
+        text = (state.data_folder() / "guesses.jsonl").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     kept = []
-    for line in lines:
-        try:
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
             kept.append(json.loads(line))
-        except ValueError:
-            continue
-    return [
-        entry
-        for entry in kept
-        if isinstance(entry, dict) and {"key", "guess", "measured"} <= entry.keys()
-    ]
+    return [entry for entry in kept if isinstance(entry, dict) and _is_whole(entry)]
+
+
+def _is_whole(entry: dict[str, Any]) -> bool:
+    """Tell whether a line holds what the table shows, each of its type."""
+    return (
+        isinstance(entry.get("key"), str)
+        and isinstance(entry.get("guess"), int | float | None)
+        and isinstance(entry.get("measured"), int | float)
+        and isinstance(entry.get("unit", ""), str)
+    )
 
 
 def history(prefix: str = "") -> None:

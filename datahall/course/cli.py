@@ -51,6 +51,15 @@ def main() -> None:
     except CourseError as error:
         print(f"datahall: {error}", file=sys.stderr)
         _leave(exit_for(error))
+    except OSError as error:
+        what = error.filename or "a file"
+        print(
+            f"datahall: {str(what)[:200]} cannot be used ({error.strerror or error}). A path that "
+            "can be read, and a folder that can be written and has room, were expected. Free some "
+            "space, or choose another place.",
+            file=sys.stderr,
+        )
+        _leave(Exit.MACHINE)
     except KeyboardInterrupt:
         print("datahall: interrupted", file=sys.stderr)
         _leave(Exit.INTERRUPTED)

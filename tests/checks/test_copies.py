@@ -1,6 +1,8 @@
 """The learner's copies: made once, never overwritten, reset with the old answer kept."""
 
+import json
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -132,6 +134,78 @@ def test_a_copy_that_is_updated_twice_is_merged_against_what_it_was_updated_to(d
         assert (merged.kept, merged.both) == (1, 0)
     assert answer(copy, 1) == SOLVED
     assert "exercise-99-2" not in [cell.id for cell in nbformat.read(copy, 4).cells]
+
+
+DAMAGED = {
+    "empty": b"",
+    "no JSON": b"{",
+    "another thing": b"[]",
+    "too deep": b"[" * 100_000,
+    "not UTF-8": "ü".encode("latin-1"),
+    "cells that are none": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [null]}',
+    "an id that is none": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": '
+    b'[{"cell_type": "raw", "id": 3, "source": "", "metadata": {}}]}',
+    "strange metadata": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {"datahall": 3}, '
+    b'"cells": []}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_copy_is_told_and_left_as_it_is(desk, content):
+    copy = desk.open(STEM)
+    copy.write_bytes(content)
+    assert list(desk.damaged()) == [copy]
+    assert desk.outdated() == []
+    for act in (lambda: desk.update(copy), lambda: desk.reset(STEM, "99.1")):
+        with pytest.raises(InputError, match="is not a notebook"):
+            act()
+    assert copy.read_bytes() == content
+    copy.rename(copy.with_name("moved.txt"))
+    assert answer(desk.open(STEM), 1)  # moved away, it is opened anew
+
+
+def test_a_folder_of_a_copys_name_is_told(desk):
+    (desk.work / "labs" / f"{STEM}.ipynb").mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot be read"):
+        desk.update(desk.open(STEM))
+
+
+def test_a_copy_with_a_byte_order_mark_without_ids_or_with_half_a_letter_is_read(desk):
+    copy = desk.open(STEM)
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        del cell["id"]
+    notebook["cells"][0]["source"] = "\ud800"
+    copy.write_text("\ufeff" + json.dumps(notebook), encoding="utf-8")
+    desk.update(copy)
+    assert "?" in copy.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("version", ["x" * 5000, "../../labs/99_places_lab", 3])
+def test_a_strange_version_in_a_copy_leads_nowhere(desk, version):
+    copy = desk.open(STEM)
+    notebook = nbformat.read(copy, 4)
+    notebook.metadata["datahall"]["version"] = version
+    nbformat.write(notebook, copy)
+    assert desk.update(copy).kept == 0
+
+
+def test_a_full_disk_during_an_update_leaves_the_copy_as_it_was(desk):
+    copy = write_answers(desk.open(STEM), SOLVED)
+    before = copy.read_bytes()
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, room[1]))  # no file may grow beyond it
+    try:
+        with pytest.raises(MachineError, match="No backup"):
+            desk.update(copy)
+        with pytest.raises(MachineError, match="cannot be written"):
+            desk.fresh(STEM)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    assert copy.read_bytes() == before
+    assert [path.name for path in desk.work.rglob("*.ipynb") if ".datahall" not in path.parts] == [
+        copy.name
+    ]
 
 
 def test_a_copy_starts_without_the_outputs_of_others(desk):

@@ -62,6 +62,14 @@ def test_a_page_that_says_the_same_is_not_written_again(desk: Desk) -> None:
     assert place.stat().st_mtime_ns > before
 
 
+def test_a_damaged_copy_is_told_and_keeps_nobody_from_the_rest(desk: Desk) -> None:
+    for copy in (desk.open("01_convolution", "notebooks"), desk.open("01_convolution_lab")):
+        copy.write_text("{half a notebook")
+    page = home.page(desk)
+    assert page.count("damaged: move the file away") == 2
+    assert "](notebooks/02_optimization.ipynb)" in page
+
+
 def test_a_newer_version_is_offered(desk: Desk) -> None:
     copy = desk.open("00_start_here", "notebooks")
     assert "a newer version" not in home.page(desk)

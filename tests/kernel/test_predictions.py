@@ -117,6 +117,37 @@ def test_history_passes_over_damaged_lines_and_shows_the_rest(
     assert "2.0 times too high" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"key": "01.y", "guess": 2, "measured": "much"}',
+        b'{"key": "01.y", "guess": 2, "measured": 1, "unit": 3}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+    ],
+)
+def test_history_passes_over_what_is_of_another_type(
+    reader: Path, capsys: pytest.CaptureFixture[str], line: bytes
+) -> None:
+    good = {"key": "01.x", "guess": 2.0, "measured": 1.0, "unit": "s"}
+    (reader / "guesses.jsonl").write_bytes(line + b"\n" + json.dumps(good).encode() + b"\n")
+    predictions.history()
+    assert "01.y" not in (said := capsys.readouterr().out)
+    assert "2.0 times too high" in said
+
+
+def test_a_guess_after_a_line_that_a_crash_cut_off_stands_on_a_line_of_its_own(
+    reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen(monkeypatch)
+    kept = reader / "guesses.jsonl"
+    kept.write_text('{"key": "01.x", "gue')
+    asked = predictions.Guess("01.z", "How many?")
+    asked.lock_in(3.0)
+    asked.reveal(2.0)
+    assert json.loads(kept.read_text().splitlines()[1])["key"] == "01.z"
+
+
 def test_history_shows_how_the_feeling_for_numbers_has_changed(
     reader: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,7 +42,7 @@ class CourseContents(AsyncLargeFileManager):
         if _is_shown(path):
             model = await self._course.get(path, content, *args, **kwargs)  # type: ignore[no-untyped-call]
             return model | {"writable": False}
-        with contextlib.suppress(CourseError):  # it cannot be made: then it is not there
+        with contextlib.suppress(CourseError, OSError):  # it cannot be made: then it is not there
             if path.strip("/") == home.NAME:
                 home.write(self._desk)
             else:

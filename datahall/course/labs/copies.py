@@ -23,6 +23,7 @@ from datahall.course.labs.merging import Merged, merge, version_of
 from datahall.course.notebooks.normalise import read, text_of
 
 ROOMS = ("notebooks", "labs", "solutions")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _KEPT = ".datahall"  # what copies were made of, and what they were before an update
 
 
@@ -153,14 +154,29 @@ class Desk:
         return bool(taken)  # made by a course that did not write down its version
 
     def outdated(self) -> list[Path]:
-        """Return the copies that are older than the course, in the order of their names."""
-        names = [path for room in ROOMS for path in sorted((self.work / room).glob("*.ipynb"))]
+        """Return the copies that are older than the course, in the order of their names.
+
+        One that cannot be read is not among them: see `damaged`.
+        """
         found = []
-        for path in names:
+        for path in self._all():
             with contextlib.suppress(InputError):
                 if self.is_outdated(path):
                     found.append(path)
         return found
+
+    def damaged(self) -> dict[Path, str]:
+        """Return the copies that are no notebooks any more, and why."""
+        found = {}
+        for path in self._all():
+            try:
+                read(path)
+            except InputError as error:
+                found[path] = str(error)
+        return found
+
+    def _all(self) -> list[Path]:
+        return [path for room in ROOMS for path in sorted((self.work / room).glob("*.ipynb"))]
 
     def update(self, copy: Path, *, dry_run: bool = False) -> Merged:
         """Put the newer version into a copy, cell by cell; what it was is kept as a backup.
@@ -171,14 +187,22 @@ class Desk:
 
         Raises:
             InputError: It is no copy of a notebook of the course.
+            MachineError: It cannot be written; then it is as it was.
         """
         mine, newer = read(copy), read(self.original(copy))
-        taken = mine.metadata.get("datahall", {}).get("version", "")
+        taken = str(mine.metadata.get("datahall", {}).get("version", ""))
         base = self.work / _KEPT / "base" / f"{taken}.ipynb"
-        merged = merge(read(base) if taken and base.is_file() else None, mine, newer)
+        known = _DIGEST.fullmatch(taken) is not None and base.is_file()
+        merged = merge(_read_or_none(base) if known else None, mine, newer)
         if not dry_run:
-            self._back_up(copy)
-            self._remember(newer)
+            try:
+                self._back_up(copy)
+                self._remember(newer)
+            except OSError as error:
+                raise MachineError(
+                    f"No backup of {copy} can be written ({error.strerror or error}). Free some "
+                    "space; the copy is as it was."
+                ) from error
             merged.notebook.metadata["datahall"] = {
                 "copy_of": self.original(copy).stem,
                 "version": version_of(newer),
@@ -226,7 +250,7 @@ class Desk:
         """Keep a copy as it is now, under a name that no file has."""
         place = self.before
         place.mkdir(parents=True, exist_ok=True)
-        text, number = copy.read_text(encoding="utf-8"), 1
+        text, number = copy.read_text(encoding="utf-8-sig"), 1
         while (place / f"{copy.stem}.{number}.ipynb").exists():
             number += 1
         _write_new(place / f"{copy.stem}.{number}.ipynb", text)
@@ -242,12 +266,29 @@ def _write_new(target: Path, text: str) -> None:
         except FileExistsError:
             return
         except OSError:  # a file system without hard links
-            with target.open("x", encoding="utf-8") as plain:
-                plain.write(text)
+            _write_plainly(target, text)
             return
         mask = os.umask(0)
         os.umask(mask)
         target.chmod(0o666 & ~mask)
+
+
+def _write_plainly(target: Path, text: str) -> None:
+    """Write a file that is not there; where that fails, no half of it stays."""
+    with target.open("x", encoding="utf-8") as plain:
+        try:
+            plain.write(text)
+            plain.flush()
+        except OSError:
+            target.unlink(missing_ok=True)  # made a line above
+            raise
+
+
+def _read_or_none(path: Path) -> NotebookNode | None:
+    """Return what a copy was made of; damaged, it is as good as forgotten."""
+    with contextlib.suppress(InputError):
+        return read(path)
+    return None
 
 
 def _put_back(notebook: NotebookNode, lab: NotebookNode, name: str) -> None:

@@ -7,12 +7,17 @@ first, then `Standing`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
 
 from datahall import state
 from datahall.course import catalogue, minutes
 from datahall.course.catalogue import Module, Notebook
+from datahall.course.exits import InputError
 from datahall.course.labs import exercises
 from datahall.course.labs.copies import Desk
 from datahall.course.notebooks.normalise import read
@@ -32,6 +37,7 @@ class Standing:
         of: Steps that there are.
         minutes: What a reader needs for all of it; None if that is not known.
         opened: Whether there is a copy.
+        damaged: Whether no copy can be read.
     """
 
     path: str
@@ -40,6 +46,7 @@ class Standing:
     of: int
     minutes: int | None
     opened: bool
+    damaged: bool = False
 
     @property
     def is_lab(self) -> bool:
@@ -51,6 +58,8 @@ class Standing:
         """What the page says of it."""
         if not self.opened:
             return "not opened"
+        if self.damaged:
+            return "damaged: move the file away"
         if self.done >= self.of:
             return "all passed" if self.is_lab else "read"
         return f"{self.done} of {self.of} {'passed' if self.is_lab else 'cells run'}"
@@ -108,21 +117,33 @@ def _lecture(desk: Desk, row: Notebook) -> Standing:
     copy = desk.current(row.stem)
     path = f"notebooks/{row.stem}.ipynb"
     done, of = 0, 1
-    if copy is not None:
-        code = [cell for cell in read(copy).cells if cell.cell_type == "code"]
+    notebook = None if copy is None else _read_or_none(copy)
+    if notebook is not None:
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         done, of = sum(cell.execution_count is not None for cell in code), max(1, len(code))
     took = minutes.lecture(row, desk.root)
-    return Standing(path, row.title, done, of, took, copy is not None)
+    opened = copy is not None
+    return Standing(path, row.title, done, of, took, opened, opened and notebook is None)
 
 
 def _lab(desk: Desk, row: Notebook) -> Standing:
     stem = str(row.lab)
     copies = desk.copies(stem)
-    counts = [[each.state == "passed" for each in exercises.judged(read(c))] for c in copies]
+    readable = [one for copy in copies if (one := _read_or_none(copy)) is not None]
+    counts = [[each.state == "passed" for each in exercises.judged(one)] for one in readable]
     best = max(counts, key=sum, default=[False])
     path = copies[-1].relative_to(desk.work).as_posix() if copies else f"labs/{stem}.ipynb"
     took = minutes.lab(row, desk.root)
-    return Standing(path, f"Lab: {row.title}", sum(best), len(best) or 1, took, bool(copies))
+    title, opened = f"Lab: {row.title}", bool(copies)
+    damaged = opened and not readable
+    return Standing(path, title, sum(best), len(best) or 1, took, opened, damaged)
+
+
+def _read_or_none(copy: Path) -> NotebookNode | None:
+    """Return a copy; None if it is damaged: that keeps nobody from the rest of the course."""
+    with contextlib.suppress(InputError):
+        return read(copy)
+    return None
 
 
 def _continue(states: list[Standing]) -> str:

@@ -18,6 +18,8 @@ from datahall.course.exits import Exit, InputError, MachineError
 from datahall.course.labs import home
 from datahall.course.labs.copies import Desk
 
+MOST_LOG_BYTES = 1_000_000
+
 
 def open_lab(
     notebook: str | None = None,
@@ -52,7 +54,7 @@ def open_lab(
         desk.settle()
         folder, target = desk.work, prepare(desk, notebook, fresh=fresh, reset=reset)
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_urlsafe(24)
-    port = port or _free_port()
+    port = _free_port(port)
     line = command(desk, target, browser=browser, port=port, author=author)
     log = state.folder("logs") / "jupyterlab.log"
     print(f"JupyterLab: http://127.0.0.1:{port}{_page(folder, target)}?token={token}", flush=True)
@@ -181,15 +183,29 @@ def _page(folder: Path, target: Path) -> str:
     return "/lab" if target == folder else f"/lab/tree/{target.relative_to(folder).as_posix()}"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_port(wanted: int) -> int:
+    """Return the port, if it can be had: JupyterLab would take another one than what is printed."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", wanted))
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        raise MachineError(
+            f"Port {wanted} cannot be had ({getattr(error, 'strerror', None) or error}). A free "
+            "port was expected. Choose another one, or leave --port out."
+        ) from error
 
 
 def _write_to(log: Path) -> None:
-    """Let this process, and what it becomes, write to a log file instead of the terminal."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Let this process, and what it becomes, write to a log file instead of the terminal.
+
+    Two servers may write there at once: each adds its lines. A file that has grown large begins
+    anew.
+    """
+    if log.exists() and log.stat().st_size > MOST_LOG_BYTES:
+        log.unlink(missing_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)

@@ -59,7 +59,7 @@ def show(which: str | None = None, *, as_json: bool = False) -> Exit:
         InputError: Nothing has that name, or the file is no notebook.
     """
     labs = [
-        max((look_at(name, path) for path in paths), key=lambda lab: (_points(lab), lab.file))
+        max((_looked_at(name, path, which) for path in paths), key=_worth)
         for name, paths in _files(which)
     ]
     if as_json:
@@ -68,6 +68,21 @@ def show(which: str | None = None, *, as_json: bool = False) -> Exit:
         _print(labs)
     done = all(item.state == "passed" for lab in labs for item in lab.exercises)
     return Exit.OK if done and not any(lab.trouble for lab in labs) else Exit.FAILED
+
+
+def _looked_at(name: str, path: Path, which: str | None) -> Lab:
+    """Look at one of several files: a damaged one is told, and keeps no other from its turn."""
+    try:
+        return look_at(name, path)
+    except InputError as error:
+        if which is not None and which.endswith(".ipynb"):
+            raise
+        return Lab(name, path, trouble=str(error))
+
+
+def _worth(lab: Lab) -> tuple[float, bool, Path]:
+    """Return by what the best of a lab's copies is found."""
+    return _points(lab), bool(lab.exercises), lab.file
 
 
 def look_at(name: str, path: Path) -> Lab:

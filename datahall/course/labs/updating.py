@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from datahall.course import catalogue
-from datahall.course.exits import Exit
+from datahall.course.exits import Exit, exit_for
 from datahall.course.labs.copies import Desk
 from datahall.course.labs.merging import Merged
+from datahall.errors import CourseError
 
 
 def update(which: str | None = None, *, dry_run: bool = False) -> Exit:
@@ -27,16 +29,25 @@ def update(which: str | None = None, *, dry_run: bool = False) -> Exit:
         rows = catalogue.load().find(which)
         names = {Path(name).stem for row in rows for name in row.files().values()}
         found = [path for path in found if desk.original(path).stem in names]
+    code = Exit.OK
     for path in found:
-        merged = desk.update(path, dry_run=dry_run)
+        try:
+            merged = desk.update(path, dry_run=dry_run)
+        except CourseError as error:  # one that cannot be written keeps no other from its turn
+            print(f"{path.relative_to(desk.work)}: {error}", file=sys.stderr)
+            code = max(code, exit_for(error))
+            continue
         print(f"{path.relative_to(desk.work)}: {_words(merged, dry_run=dry_run)}")
+    for path, why in desk.damaged().items():
+        print(f"{path.relative_to(desk.work)} is left as it is: {why}", file=sys.stderr)
+        code = max(code, Exit.BAD_INPUT)
     if not found:
         print("Your copies are as new as the course.")
     elif dry_run:
         print("Nothing was written. To do it: datahall update")
     else:
         print(f"What they were before lies in {desk.before}.")
-    return Exit.OK
+    return code
 
 
 def _words(merged: Merged, *, dry_run: bool) -> str:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import uuid
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 import nbformat
-from nbformat import NotebookNode, reader
+from nbformat import NotebookNode, ValidationError, reader
 from nbformat.notebooknode import from_dict
 from nbformat.reader import NotJSONError
 
@@ -57,25 +58,51 @@ def read(path: Path) -> NotebookNode:
         InputError: The file is missing or is no notebook.
     """
     try:
-        found = reader.reads(path.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
+        found = reader.reads(text)  # type: ignore[no-untyped-call]
         if (found.nbformat, found.nbformat_minor) != (4, 5):
             found = nbformat.convert(found, 4)  # type: ignore[no-untyped-call]
-        list(found.cells)
+        _see_that_it_is_whole(found)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. A notebook (.ipynb) was expected.") from error
-    except (NotJSONError, UnicodeDecodeError, AttributeError, KeyError, ValueError) as error:
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}). A file that you may read was "
+            "expected. Change its permissions, or move it away."
+        ) from error
+    except _NO_NOTEBOOK as error:
         reason = (str(error).splitlines() or [""])[0][:80]
         raise InputError(
             f"{path} is not a notebook ({reason}). JSON in Jupyter's format 4 was expected. "
-            "Save it again in JupyterLab, or take it from version control."
+            "Save it again in JupyterLab, or take it from version control; of a copy of your own: "
+            "move it away, and open it anew."
         ) from error
     return cast(NotebookNode, found)
+
+
+_NO_NOTEBOOK = (  # what nbformat raises, and we below
+    NotJSONError, ValidationError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+
+
+def _see_that_it_is_whole(found: Any) -> None:
+    """Raise TypeError where a part is missing or of another type; a cell without id gets one."""
+    if not isinstance(found.metadata, dict) or not isinstance(found.cells, list):
+        raise TypeError("its metadata or cells have another form")
+    if not isinstance(found.metadata.get("datahall", {}), dict):
+        raise TypeError("its metadata has another form")
+    for cell in found.cells:
+        texts = (cell.cell_type, cell.source, cell.setdefault("id", uuid.uuid4().hex[:8]))
+        if not all(isinstance(text, str) for text in texts) or not isinstance(cell.metadata, dict):
+            raise TypeError("a cell has another form")
 
 
 def text_of(nb: NotebookNode) -> str:
     """Return a notebook as it stands on the disk: sorted keys, one newline at the end."""
     text = nbformat.v4.writes(nb)  # type: ignore[no-untyped-call]
-    return cast(str, text).rstrip("\n") + "\n"
+    whole = cast(str, text).encode("utf-8", "replace").decode()  # half a letter becomes a "?"
+    return whole.rstrip("\n") + "\n"
 
 
 def normalise(nb: NotebookNode, kind: Kind = "lecture") -> NotebookNode:
