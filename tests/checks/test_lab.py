@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from datahall.course import catalogue
-from datahall.course.exits import InputError
+from datahall.course.exits import InputError, MachineError
 from datahall.course.labs import home, lab
 from datahall.course.labs.copies import Desk
 
@@ -268,3 +268,13 @@ def test_bad_input_says_what_to_write(tmp_path, words, said):
     desk = Desk(catalogue.repository_root(), tmp_path)
     with pytest.raises(InputError, match=said):
         lab.prepare(desk, words.pop("notebook"), **{"fresh": False, "reset": None, **words})
+
+
+def test_a_port_that_is_taken_is_told_before_another_address_is_printed(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATAHALL_WORK", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(MachineError, match=f"Port {port} cannot be had"):
+            lab.open_lab(browser=False, port=port)

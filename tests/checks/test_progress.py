@@ -116,6 +116,17 @@ def test_a_broken_file_is_named(tmp_path, content, said):
         progress.show(str(path))
 
 
+def test_a_damaged_copy_keeps_no_other_lab_from_its_turn(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DATAHALL_WORK", str(tmp_path))
+    damaged = tmp_path / "labs" / "01_convolution_lab.ipynb"
+    damaged.parent.mkdir()
+    damaged.write_text("{")
+    assert progress.show("01", as_json=True) == Exit.FAILED
+    first, *others = json.loads(capsys.readouterr().out)["labs"]
+    assert (first["exercises"], "is not a notebook" in first["trouble"]) == ([], True)
+    assert others and all(lab["exercises"] for lab in others)
+
+
 def test_a_notebook_without_exercises_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="has no exercises"):
         progress.show(str(write(tmp_path / "empty.ipynb")))

@@ -121,6 +121,12 @@ def test_a_corrupted_notebook_is_bad_input(datahall: Command, tmp_path: Path) ->
     assert (said.code, "half.ipynb is not a notebook: it is not JSON" in said.err) == (2, True)
 
 
+def test_a_path_that_the_system_refuses_is_one_line_and_exit_code_three(datahall: Command) -> None:
+    said = datahall("check", "x" * 300 + ".ipynb")
+    assert (said.code, "File name too long" in said.err) == (3, True)
+    assert len(said.err.splitlines()) == 1
+
+
 def test_a_missing_kernel_is_told_with_those_that_are_there(
     datahall: Command, write_notebook: Write, tmp_path: Path
 ) -> None:

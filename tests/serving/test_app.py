@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import stat
 
@@ -335,3 +336,23 @@ def test_the_open_service_breaks_on_deep_json_and_tells_its_code(replicas):
     reply = replicas["open"].client.post(INFER, content=b"[" * 100_000, headers=JSON)
     assert reply.status_code == 500
     assert "RecursionError" in json.loads(reply.text)["error"]
+
+
+def test_without_room_for_its_log_a_replica_answers_nothing_and_says_so(intact):
+    once, limit = Tensor.of("images", IMAGE), resource.RLIMIT_FSIZE
+    assert intact.infer(once).status_code == 200
+    lines, pid = intact.log(), intact.process.pid
+    size = intact.settings.audit.stat().st_size
+    before = resource.prlimit(pid, limit)
+    resource.prlimit(pid, limit, (size + 10, before[1]))  # as on a disk with 10 bytes left
+    try:
+        reply = intact.infer(once)
+        assert (reply.status_code, "cannot be logged" in reply.text) == (503, True)
+        assert intact.client.get("/nothing").status_code == 503
+        assert intact.log() == lines  # and no half line
+        page = intact.client.get("/metrics").text
+        assert 'datahall_requests_total{code="503",reason="no_log"}' in page
+    finally:
+        resource.prlimit(pid, limit, before)
+    assert intact.infer(once).status_code == 200
+    assert first_altered(intact.log()) is None

@@ -14,6 +14,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from datahall.serving.call_lines import Handed
 from datahall.serving.client import Replied
 from datahall.serving.deployment import Deployment
 from datahall.serving.protocol import Refusal
@@ -195,3 +196,16 @@ def test_tokens_of_the_old_key_stay_good_until_they_expire_and_no_longer() -> No
     late = decide(old, issuer.keys(now=1100), 1100)
     assert isinstance(late, Refusal)
     assert late.reason == "unknown_key"
+
+
+def test_the_token_that_is_handed_out_is_renewed_after_a_sleep_or_a_jump_of_the_clock(
+    service: Deployment,
+) -> None:
+    handed = Handed.of(service)
+    for away_s in (3 * 3600, -3 * 3600):
+        before = (handed.folder / "token").read_text()
+        handed.renew()
+        assert (handed.folder / "token").read_text() == before
+        handed.renewed -= away_s
+        handed.renew()
+        assert (handed.folder / "token").read_text() != before

@@ -104,11 +104,51 @@ def test_the_lines_that_it_prints_work(words: tuple[str, ...], tmp_path: Path) -
     assert len(logs) == (3 if words else 2)  # the log is kept
 
 
-def test_ctrl_c_ends_it_cleanly_with_130(tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_cleanly_with_130_however_often_it_is_pressed(tmp_path: Path) -> None:
     with serving("--folder", str(tmp_path)) as served:
+        folder = served.folder()
+        for _ in range(2):
+            served.process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
         assert served.end(signal.SIGINT) == 130
+        assert not folder.exists()
         assert "stopped" in served.text
         assert "Traceback" not in served.text
+
+
+def test_it_outlives_what_is_deleted_under_it_and_ends_with_its_terminal(
+    tmp_path: Path, tflite: bytes
+) -> None:
+    network, models, kept = tmp_path / "net.tflite", tmp_path / "mödels here", tmp_path / "k ä"
+    network.write_bytes(tflite)
+    with serving(str(models), "--folder", str(kept), "--publish", str(network), "--mtls") as served:
+        (models / "mnist_cnn" / "current").write_text("")
+        served.until(r"says no version.*goes on")
+        shutil.rmtree(models)
+        shutil.rmtree(kept / "authority")
+        for log in (kept / "audit").rglob("*.jsonl"):
+            log.unlink()
+        served.until(r"the log was deleted")
+        answer = run([sys.executable, "-c", served.block("Python")])
+        assert "[7 2 1 0]" in answer.stdout, answer.stderr
+        folder = served.folder()
+        assert served.end(signal.SIGHUP) == 130
+        assert not folder.exists()
+        assert "Traceback" not in served.text
+
+
+def test_a_file_that_is_no_network_is_neither_signed_nor_served(tmp_path: Path) -> None:
+    junk, models = tmp_path / "junk.tflite", tmp_path / "models"
+    junk.write_text("junk")
+    done = run([DATAHALL, "serve", str(models), "--folder", str(tmp_path), "--publish", str(junk)])
+    assert (done.returncode, "Nothing was published" in done.stderr) == (2, True), done.stderr
+    assert not models.exists()
+
+
+def test_a_folder_of_the_users_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    done = run([DATAHALL, "serve", "nowhere", "--folder", str(tmp_path)])
+    assert (done.returncode, tmp_path.stat().st_mode & 0o777) == (2, 0o755)
 
 
 def test_check_tries_what_is_secure_and_says_what_is_not(tmp_path: Path) -> None:
@@ -142,6 +182,10 @@ def test_versions_are_published_switched_and_rolled_back_by_one_command_each(
     [
         (["nowhere"], 2, "holds no model"),
         (["--rollback"], 2, "need a MODEL_DIR"),
+        (["x", "--rollback", "--switch", "1"], 2, "Leave one out"),
+        (["x", "--name", "../y"], 2, "A name has small letters"),
+        (["x" * 300], 3, "File name too long"),
+        (["--folder", "/dev/null"], 3, "cannot be used"),
         (["--replicas", "0"], 2, "--replicas"),
     ],
 )

@@ -38,11 +38,13 @@ def update(which: str | None = None, *, dry_run: bool = False) -> Exit:
             code = max(code, exit_for(error))
             continue
         print(f"{path.relative_to(desk.work)}: {_words(merged, dry_run=dry_run)}")
-    for path, why in desk.damaged().items():
+    damaged = desk.damaged()
+    for path, why in damaged.items():
         print(f"{path.relative_to(desk.work)} is left as it is: {why}", file=sys.stderr)
         code = max(code, Exit.BAD_INPUT)
     if not found:
-        print("Your copies are as new as the course.")
+        which_are = "The others are" if damaged else "Your copies are"
+        print(f"{which_are} as new as the course.")
     elif dry_run:
         print("Nothing was written. To do it: datahall update")
     else:

@@ -27,7 +27,10 @@ def lab(
         typer.Option(metavar="EXERCISE", help="Reset one exercise (01.2); the old answer is kept."),
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
-    port: Annotated[int, typer.Option(help="Port of JupyterLab; 0 for any that is free.")] = 0,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="Port of JupyterLab; 0 for any that is free."),
+    ] = 0,
     author: Annotated[
         bool, typer.Option("--author", help="Open the checkout itself, to change the course.")
     ] = False,
