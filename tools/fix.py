@@ -15,6 +15,7 @@ from pathlib import Path
 import readme
 
 from datahall.course import catalogue, minutes
+from datahall.course.notebooks import titles
 from datahall.state import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,16 @@ def note_seconds(results: Path) -> None:
     write_atomically(MEASURED, json.dumps(dict(sorted(seconds.items())), indent=1) + "\n")
 
 
+def renumber_titles() -> None:
+    """Let each title begin with its number in its module; labs are built from solutions."""
+    course = catalogue.load()
+    for row in course.notebooks:
+        for kind in ("lecture", "solution"):
+            path = ROOT / row.files().get(kind, "")
+            if path.is_file() and titles.renumber(path, course.heading(row, kind)):
+                print(f"{path.name}: {course.heading(row, kind).strip()}")
+
+
 def restate_minutes() -> None:
     """Write the minutes that follow from text and measured run into the lectures' title cells."""
     for notebook in catalogue.load().notebooks:
@@ -68,6 +79,7 @@ def main(arguments: list[str]) -> int:
         done.append(call(RUN))
         note_seconds(ROOT / "build" / "latest" / "results.json")
         done.append(call(("datahall", "claims", "--measure")))
+    renumber_titles()
     restate_minutes()
     done += [call(command) for command in FIX]
     if readme.fix(ROOT):

@@ -170,6 +170,23 @@ class Catalogue:
         named = ((row, kind, name) for row in self.notebooks for kind, name in row.files().items())
         return next(((row, kind) for row, kind, name in named if Path(name).stem == stem), None)
 
+    def heading(self, notebook: Notebook, kind: Kind) -> str:
+        """Return how the title of a notebook's file begins: its number in its module.
+
+        Args:
+            notebook: A row of the course.
+            kind: Its lecture, or its lab or solution, which are counted on their own.
+
+        Example:
+            >>> row = load().find("01_convolution_cost")[0]
+            >>> load().heading(row, "lecture"), load().heading(row, "lab")
+            ('# 1.3 ', '# Lab 1.2: ')
+        """
+        module = self.module(notebook.module)
+        rows = [row for row in module.notebooks if kind == "lecture" or row.lab]
+        number = f"{module.number}.{rows.index(notebook) + 1}"
+        return f"# {number} " if kind == "lecture" else f"# Lab {number}: "
+
     def find(self, word: str) -> tuple[Notebook, ...]:
         """Return the notebooks that a word means.
 

@@ -401,5 +401,12 @@ def test_the_first_notebook_may_do_without_by_hand_and_compare(folder) -> None:
     def change(cells: list[NotebookNode]) -> None:
         drop("by-hand")(cells)
         drop("compare")(cells)
+        title = cell(cells, "title")
+        title.source = title.source.replace("# 90. ", "# 0.1 ")
 
     assert problems(folder.lecture(change, name="00_start_here")) == []
+
+
+def test_a_title_begins_with_its_number_in_the_module(folder) -> None:
+    (said,) = [line for line in problems(folder.lecture(name="01_convolution")) if "begin" in line]
+    assert "the title must begin with '# 1.1 '" in said

@@ -77,7 +77,20 @@ def title_states_needs(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"the title says 'needs {said}'; course.toml says: {needs}.", "title")
 
 
+def title_begins_with_its_number(subject: Subject) -> Iterator[Fault]:
+    """A title says which lecture or lab of its module it is, as the course counts them."""
+    title = subject.by_id.get("title")
+    if subject.row is None or title is None:
+        return
+    course = catalogue.load()
+    if subject.row in course.notebooks:
+        wanted = course.heading(subject.row, subject.kind)
+        if not title.source.startswith(wanted):
+            yield Fault(f"the title must begin with '{wanted}'. Run `make fix`.", "title")
+
+
 RULES: tuple[Rule, ...] = (
+    title_begins_with_its_number,
     title_states_needs,
     headings_in_order,
     pictures_have_alt_text,
