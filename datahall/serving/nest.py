@@ -70,6 +70,9 @@ class Nest:
         self._guardian = subprocess.Popen(  # noqa: S603 (our own program)
             [sys.executable, "-I", "-S", guardian.__file__, str(self.folder), self._marker],
             stdin=subprocess.PIPE,
+            # No marker of a run that this one is part of: who ends that run by its marker kills
+            # the owner, and the guardian must outlive the owner to clear up.
+            env={"PATH": os.environ.get("PATH", os.defpath)},
             start_new_session=True,  # Ctrl-C in a terminal goes to every process of its group
         )
 

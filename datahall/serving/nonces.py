@@ -12,8 +12,8 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+from datahall.serving.lifetimes import LONGEST_S
 from datahall.serving.protocol import refuse
-from datahall.serving.tokens import LONGEST_S
 
 MOST = 200_000  # marks alive at a time; a file without content each
 SWEEP_S = 60.0  # at least, between two looks for what has expired

@@ -19,10 +19,10 @@ from joserfc.jwk import ECKey
 from joserfc.jws import extract_compact
 
 from datahall.errors import ParameterError
+from datahall.serving.lifetimes import LONGEST_S
 from datahall.serving.protocol import Refusal
 
 ALGORITHM = "ES256"
-LONGEST_S = 24 * 3600.0
 STANDBY = 8
 ISSUER, AUDIENCE = "datahall", "datahall-serving"
 INFER, READ = "infer", "read"  # scopes: ask the model; ask about it

@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 import pytest
 
+from datahall import guardian
 from datahall.serving import authority as authorities
 from datahall.serving import repository
 from datahall.serving.audit import first_altered
@@ -207,6 +208,7 @@ def test_stopping_leaves_no_process_port_socket_or_file() -> None:
     service.stop()  # once more does nothing
 
 
+OUTER = f"DATAHALL_TEST_RUN={os.getpid()}"
 CHILD = """
 import json, sys, time
 from datahall.serving.deployment import serve
@@ -221,7 +223,9 @@ print(json.dumps([str(service.nest.folder), service.port, [gateway, replica]]), 
 def child(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], list[object]]]:
     """A process that serves, and what there is of its service."""
     words = [sys.executable, "-c", CHILD.format(then=request.param)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    name, _, value = OUTER.partition("=")
+    variables = {**os.environ, name: value}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=variables) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         folder, port, pids = json.loads(line)
@@ -235,6 +239,16 @@ def test_kill_9_of_who_started_it_leaves_no_process_port_socket_or_file(
 ) -> None:
     process, (folder, port, pids) = child
     process.kill()
+    process.wait()
+    wait(lambda: traces(folder, port, pids) == [])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("child", ["time.sleep(600)"], indirect=True)
+def test_who_ends_the_run_that_a_service_is_part_of_leaves_nothing_of_it(
+    child: tuple[subprocess.Popen[str], list[object]],
+) -> None:
+    process, (folder, port, pids) = child
+    guardian.end(OUTER)  # as `datahall run` ends kernels and all that they have started
     process.wait()
     wait(lambda: traces(folder, port, pids) == [])  # type: ignore[arg-type]
 
