@@ -30,7 +30,6 @@ from datahall.serving.crew import DeploymentError
 from datahall.serving.deployment import Deployment, serve
 from datahall.serving.gateway import BINARY, GatewayError, binary
 from datahall.serving.guarded_socket import place
-from datahall.serving.nest import MARKER
 from datahall.serving.tokens import STANDBY
 
 pytestmark = pytest.mark.processes
@@ -189,14 +188,11 @@ def alive(pid: int) -> bool:
     return False
 
 
-def marked() -> list[int]:
-    """The processes of services of this user that carry the marker."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if MARKER in process.environ():
-                found.append(process.pid)
-    return found
+def ours(mark: str) -> set[int]:
+    """The processes that a test has started: by a mark in their environment, or as its children."""
+    children = psutil.Process().children(recursive=True)
+    found = {one.pid for one in children if alive(one.pid)}
+    return found | {pid for pid in guardian.marked(mark) if alive(pid)} - {os.getpid()}
 
 
 def test_stopping_leaves_no_process_port_socket_or_file() -> None:
@@ -263,20 +259,22 @@ def test_a_program_that_ends_without_stopping_leaves_nothing(
 
 
 def test_a_start_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = set(marked())
+    monkeypatch.setenv("DATAHALL_TEST_START", str(os.getpid()))
+    mark = f"DATAHALL_TEST_START={os.getpid()}"
+    before = ours(mark)
     port = socket.socket()
     with port:
         port.bind(("127.0.0.1", 0))
         port.listen()
         with pytest.raises(GatewayError, match="cannot be had"):
             serve(port=port.getsockname()[1]).start()
-    assert set(marked()) <= before
+    wait(lambda: ours(mark) <= before)
     false = shutil.which("false")
     assert false
     monkeypatch.setenv(BINARY, false)
     with pytest.raises(GatewayError, match="HAProxy"):
         serve().start()
-    assert set(marked()) <= before
+    wait(lambda: ours(mark) <= before)
 
 
 def test_another_haproxy_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
