@@ -103,9 +103,8 @@ class Check:
     @property
     def returns_either(self) -> bool:
         """Whether results are of two kinds, by the solution's signature: `Claims | Refusal`."""
-        kinds = (
-            self._solution.partition('"""')[0].rpartition("->")[2].strip().rstrip(":").split("|")
-        )
+        returned = self._solution.partition('"""')[0].rpartition("->")[2].strip().rstrip(":")
+        kinds = re.sub(r"\[.*?\]", "", returned).split("|")
         return len([kind for kind in kinds if kind.strip() != "None"]) > 1
 
     @property
