@@ -180,12 +180,13 @@ def _of_concepts(
 ) -> tuple[tuple[str, ...], ...]:
     """Return the commands that test the packages of modules and judge with their checks."""
     found = [f"datahall/{module.slug}" for module in modules]
+    found += [f"tests/{module.slug}" for module in modules]  # serving has a layer of its own
     for module in modules:
         found += [
             str(p.relative_to(ROOT)) for p in ROOT.glob(f"tests/concepts/test_{module.slug}*")
         ]
     tests = (*PYTEST, *TWO, *(path for path in found if (ROOT / path).exists()))
-    if not any((ROOT / "datahall" / module.slug / "bank.py").exists() for module in modules):
+    if not any(list((ROOT / "datahall" / module.slug).glob("*bank.py")) for module in modules):
         return (tests,)
     wanted = " or ".join(
         [*(f"[{module.label}." for module in modules), *(f"[{lab}]" for lab in labs)]
