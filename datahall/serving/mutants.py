@@ -8,12 +8,9 @@ intact one. Honest requests are the control; all services answer them, before an
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from datahall.serving import authority as authorities
@@ -24,6 +21,7 @@ from datahall.serving.defences import Defence, Defences
 from datahall.serving.gateway_attacks import GATEWAY
 from datahall.serving.gateway_plan import Limits
 from datahall.serving.model_attacks import MODEL, Bench, honest_load
+from datahall.serving.nest import Nest
 from datahall.serving.report import Tried
 from datahall.serving.target import Target
 from datahall.serving.variants import variants
@@ -58,21 +56,18 @@ def started(
     Yields:
         By name, where it is and how it loads. Once the block ends, nothing is left.
     """
-    folder = Path(tempfile.mkdtemp(prefix="datahall-"))
-    try:
+    with contextlib.closing(Nest()) as nest:
         tflite, _ = course_model.tflite()
-        own = authorities.create(folder / "authority")
-        models = folder / "models"
+        own = authorities.create(nest.folder / "authority")
+        models = nest.folder / "models"
         for name in (DRAFT, repository.MODEL_NAME):
             repository.publish(tflite, models, name, 1, own)
-        bench = Bench.at(folder / "bench", tflite)
+        bench = Bench.at(nest.folder / "bench", tflite)
         with variants(models, services, limits=limits, authority=own) as targets:
             yield {
                 name: (target, bench.lacking(*(set(Defence) - services[name].on)))
                 for name, target in targets.items()
             }
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)  # made above, in this very run
 
 
 @dataclass(frozen=True)

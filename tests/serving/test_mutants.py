@@ -1,7 +1,11 @@
 """Each defence is needed: an attack breaks the service without it, and not the intact one."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +72,30 @@ def test_a_crash_or_silence_is_no_success(services: Services) -> None:
     for attack in mutants.ALL:
         if attack.defence.place != "model" and attack.name != "log_chain":
             assert not succeeds(attack, gone).succeeded
+
+
+def test_whoever_is_killed_while_he_attacks_leaves_nothing() -> None:
+    code = """
+import sys
+from datahall.serving import mutants
+from datahall.serving.defences import Defences
+with mutants.started({"one": Defences.all()}) as found:
+    target, bench = found["one"]
+    print(bench.folder.parent, target.audit[0].parent.parent, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        folders = [Path(name) for name in child.stdout.readline().split()]
+        assert len(folders) == 2
+        assert all(folder.is_dir() for folder in folders)
+        child.kill()
+    deadline = time.monotonic() + 60
+    while any(folder.exists() for folder in folders) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [folder for folder in folders if folder.exists()]
 
 
 @pytest.mark.slow
