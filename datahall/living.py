@@ -13,9 +13,11 @@ from typing import Any
 
 ALIVE, LEFT = "datahall-live", "datahall-left"
 # JupyterLab puts all outputs of a cell into one area; a lost widget is a node that holds text only.
+# The picture of a live one holds nothing either: nothing is hidden where a widget lives.
 _STYLE = (
     f"<style>.jp-OutputArea:has(.{ALIVE}) .{LEFT}{{display:none}}"
-    f".jp-OutputArea:has(.{LEFT}) .jupyter-widgets:not(:has(*)){{display:none}}</style>"
+    f".jp-OutputArea:has(.{LEFT}):not(:has(.{ALIVE})) .jupyter-widgets:not(:has(*))"
+    "{display:none}</style>"
 )
 
 

@@ -138,20 +138,20 @@ def places(levels: Mapping[str, Defences]) -> Figure:
 
 
 def matrix(found: Matrix) -> Figure:
-    """Show which attack breaks which mutant; the last column is the intact service.
+    """Show which attack breaks which mutant; the intact service is one of the columns.
 
     Args:
         found: What `mutants.matrix` returned.
     """
-    made, axis = figure(6.2, 5.6)
+    made, axis = figure(7.8, 7.4)
     rows, columns = found.attacks, found.services
     for row, attack in enumerate(rows):
         for column, service in enumerate(columns):
             if found.broken(attack, service):
                 color = COLORS["blue" if found.own(attack) == service else "orange"]
-                axis.plot(column, row, "s", color=color, markersize=4)
-    axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=5.5)
-    axis.set_yticks(range(len(rows)), rows, fontsize=5.5)
+                axis.plot(column, row, "s", color=color, markersize=5)
+    axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7.5)
+    axis.set_yticks(range(len(rows)), rows, fontsize=7.5)
     axis.set_xlim(-0.7, len(columns) - 0.3)
     axis.set_ylim(len(rows) - 0.4, -0.7)
     axis.set_xlabel("service without this defence")
@@ -173,7 +173,7 @@ def levels(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Figure:
         rows: `attack`, and whether it succeeded under the name of each level.
         names: Names of the levels, in order.
     """
-    made, axis = figure(5.6, 0.17 * len(rows) + 0.9)
+    made, axis = figure(2.3 + 1.1 * len(names), 0.17 * len(rows) + 0.9)
     grid = np.array([[bool(row[name]) for name in names] for row in rows])
     axis.imshow(np.where(grid, 0.75, 0.1), cmap="OrRd", vmin=0, vmax=1, aspect="auto")
     for row, column in zip(*np.nonzero(grid), strict=True):

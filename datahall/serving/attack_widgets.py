@@ -9,7 +9,7 @@ import ipywidgets
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from datahall.plotting import Panel
+from datahall.plotting import Panel, describe, description
 from datahall.serving import attack_figures, evasion
 from datahall.serving.evasion import Gradient, Pixels, Predict
 
@@ -40,7 +40,8 @@ def attacked_digits(
     else:
         changed = evasion.pgd(gradient, images, labels, epsilon, steps=steps)
     versions = {"as it was": images, "attacked": changed}
-    return attack_figures.pictures(versions, {n: predict(each) for n, each in versions.items()})
+    made = attack_figures.pictures(versions, {n: predict(each) for n, each in versions.items()})
+    return describe(made, f"Epsilon {epsilon}, steps {steps}: {description(made)}")
 
 
 def explore_epsilon(
@@ -60,6 +61,7 @@ def explore_epsilon(
 
     return Panel(
         draw,
+        title="Digits under attack",
         epsilon=ipywidgets.IntSlider(13, min=0, max=128, description="epsilon"),
         steps=ipywidgets.IntSlider(1, min=1, max=20, description="steps"),
     )
@@ -78,7 +80,9 @@ def fallen(cells: Mapping[str, Mapping[str, bool]], *, level: str, place: str) -
         for name, row in cells.items()
         if place in ("all", row["place"])
     ]
-    return attack_figures.levels(rows, [level])
+    made = attack_figures.levels(rows, [level])
+    made.axes[0].set_xlabel(f"stopped in: {place}")
+    return describe(made, f"Stopped in {place}: {description(made)}")
 
 
 def explore_level(cells: Mapping[str, Mapping[str, Any]], levels: list[str]) -> Panel:
@@ -95,6 +99,7 @@ def explore_level(cells: Mapping[str, Mapping[str, Any]], levels: list[str]) -> 
     places = ["all", "gateway", "app", "model"]
     return Panel(
         draw,
+        title="Attacks that succeed",
         level=ipywidgets.Dropdown(options=levels, value=levels[0], description="level"),
         place=ipywidgets.Dropdown(options=places, value="all", description="stopped in"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from datahall.serving.figures import LETTER, LETTER_PT, LETTERS, arrow, box, can
 _PARTS = {"header": "sky", "claims": "green", "signature": "orange"}
 _RANDOM = ("kid", "jti")  # other ones in every token: not told in words
 _TIMES = ("iat", "nbf", "exp")
+_WORDS = 84  # letters of a line of claims
 
 
 def token(text: str, verdict: str, *, shown: str = "") -> Figure:
@@ -27,26 +29,34 @@ def token(text: str, verdict: str, *, shown: str = "") -> Figure:
         shown: A sentence on how it came to be shown.
     """
     rows = -(-len(text) // LETTERS)
-    made, axis = canvas(LETTERS * LETTER + 0.2, 0.19 * rows + 1.3)
+    header, claims, signature = forging.parts(text)
+    told = {"header": _wrapped(header), "claims": _wrapped(claims)}
+    lines = sum(len(each) for each in told.values())
+    made, axis = canvas(LETTERS * LETTER + 0.2, 0.19 * rows + 0.2 * lines + 0.9)
     at = 0
     for (name, color), part in zip(_PARTS.items(), text.split("."), strict=True):
         _letters(axis, part, at, color)
         at += len(part) + 1
         if name != "signature":
             _letters(axis, ".", at - 1, "")
-    header, claims, signature = forging.parts(text)
     top = 0.19 * rows + 0.3
-    for name, said in (("header", header), ("claims", claims)):
-        words = ", ".join(f"{key} {value}" for key, value in said.items() if key not in _RANDOM)
+    for name, said in told.items():
         axis.text(0.1, top, name, fontsize=8, color=COLORS[_PARTS[name]], weight="bold")
-        axis.text(0.75, top, words, fontsize=8)
-        top += 0.2
+        for line in said:
+            axis.text(0.75, top, line, fontsize=8)
+            top += 0.2
     axis.text(0.1, top, "signature", fontsize=8, color=COLORS["orange"], weight="bold")
     axis.text(0.75, top, f"{len(signature)} bytes", fontsize=8)
     axis.text(0.1, top + 0.2, shown, fontsize=8, color=MUTED)
     color = COLORS["green"] if verdict.startswith("accepted") else COLORS["red"]
     axis.text(0.1, top + 0.45, verdict, fontsize=9, color=color, weight="bold")
     return describe(made, f"{_said(text)} {shown} The service says: {verdict}")
+
+
+def _wrapped(said: dict[str, Any]) -> list[str]:
+    """Return what a part says in lines that fit, without what is other in every token."""
+    words = ", ".join(f"{key} {value}" for key, value in said.items() if key not in _RANDOM)
+    return textwrap.wrap(words, _WORDS) or [""]
 
 
 def _letters(axis: Any, content: str, at: int, color: str) -> None:

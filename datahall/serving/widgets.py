@@ -89,6 +89,6 @@ def explore_token(issuer: Issuer, token: str) -> Panel:
         draw,
         title="A token, claim by claim",
         change=ipywidgets.Dropdown(options=inspecting.CHANGES, description="change"),
-        signed_again=ipywidgets.Checkbox(value=False, description="signed again by the issuer"),
+        signed_again=ipywidgets.Checkbox(value=False, description="signed again"),
         minutes=ipywidgets.IntSlider(1, min=0, max=10, description="minutes later"),
     )

@@ -41,6 +41,7 @@ def test_a_learner_runs_all_cells_guesses_and_moves_every_control(opened: Any) -
         panel.scroll_into_view_if_needed()
         first = opened.state(panel)
         assert first[0].startswith("blob:"), "the panel shows no picture"
+        assert panel.locator(".datahall-picture").is_visible(), "the picture is hidden"
         assert len(first[1]) > 20, "no words stand beside the picture"
         opened.photograph(panel, f"panel-{number}")
         report_latency(opened, panel)
