@@ -99,6 +99,8 @@ order = Check(
     ],
 )  # fmt: skip
 
+_LINES = "What does the folder hold between each two lines of save?"
+
 Checkpoint = Check(
     "05.8",
     reference=safekeeping.FolderCheckpoint,
@@ -107,14 +109,11 @@ Checkpoint = Check(
     steps=[
         Property("gives back what was saved", machines_proofs.gives_back,
                  idea="Same names, types, shapes and values."),
-        Property("begins with nothing", machines_proofs.begins_with_nothing,
-                 idea="Look first whether there is a file."),
-        Property("keeps the newest", machines_proofs.keeps_the_newest,
-                 idea="How does load know which state is the newest?"),
+        Property("begins with nothing", machines_proofs.begins_with_nothing, idea="No file yet."),
+        Property("keeps the newest", machines_proofs.keeps_the_newest, idea="Load the newest."),
         Property("survives a kill of the first save", machines_proofs.survives_the_first,
-                 idea="What does the folder hold between each two lines of save?"),
-        Property("survives a kill of a later save", machines_proofs.survives_a_later,
-                 idea="What does the folder hold between each two lines of save?"),
+                 idea=_LINES),
+        Property("survives a kill of a later save", machines_proofs.survives_a_later, idea=_LINES),
         Property("goes on after a kill", machines_proofs.goes_on,
                  idea="A killed save leaves files: does the next one cope with them?"),
         Property("survives two kills in a row", machines_proofs.survives_two_kills,
