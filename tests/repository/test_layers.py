@@ -107,7 +107,9 @@ def test_a_number_means_every_notebook_of_its_module(layers: ModuleType, root: P
 
 def test_a_module_with_tests_of_its_own_runs_them_and_its_checks(layers: ModuleType) -> None:
     concept = layers.for_notebooks(["07"])[1]
-    assert {"tests/serving", "datahall/serving", "tests/checks/test_banks.py"} <= set(words(concept))
+    assert {"tests/serving", "datahall/serving", "tests/checks/test_banks.py"} <= set(
+        words(concept)
+    )
 
 
 def test_a_lecture_without_lab_or_checks_has_no_empty_commands(layers: ModuleType) -> None:
