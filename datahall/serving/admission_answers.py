@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,7 @@ NAMES: dict[str, Any] = {
     "np": np,
     "opened": _opened,
     "re": re,
+    "zlib": zlib,
 }
 """What the solutions use, by name; `_opened` is for slips in the look-up of a key."""
 

@@ -45,6 +45,7 @@ def by_status(function: Callable[..., Any]) -> Callable[..., Any]:
 # Tensors ------------------------------------------------------------------------------------------
 
 SPEC = TensorSpec("x", "UINT8", (-1, 2), 0, 9, max_batch=3)
+RAISED = TensorSpec("x", "UINT8", (-1, 2), 5, 9, max_batch=3)
 PIXELS = TensorSpec("x", "UINT8", (-1, 2, 2, 1), 0, 255, max_batch=4)
 
 
@@ -133,17 +134,23 @@ TENSORS = _tensors()
 _SIZES = {"UINT8": 1, "INT64": 8, "FP32": 4}
 
 
-def body(*inputs: tuple[str, list[int], int], tail: int | None = None, length: str = "") -> Any:
+def body(
+    *inputs: tuple[str, list[int], int],
+    tail: int | None = None,
+    length: str = "",
+    names: str = "abc",
+) -> Any:
     """Return a body and what its header says.
 
     Args:
         inputs: Datatype, shape and stated size of each.
         tail: How many bytes stand behind the JSON; without it as many as the sizes say.
         length: What the header says, with `N` for the length of the JSON; without it that length.
+        names: A letter for each input.
     """
     described = [
         {"name": name, "datatype": kind, "shape": shape, "parameters": {"binary_data_size": size}}
-        for name, (kind, shape, size) in zip("abc", inputs, strict=False)
+        for name, (kind, shape, size) in zip(names, inputs, strict=False)
     ]
     head = json.dumps({"inputs": described}).encode()
     behind = sum(max(0, size) for *_, size in inputs) if tail is None else tail

@@ -6,6 +6,8 @@ Real files for names of keys, processor time for a comparison, and what a refusa
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,11 +36,33 @@ def says_nothing_back(admit: Any) -> str | None:
     return _repeats(admit(sent, spec), f"admit({sent}, spec)")
 
 
-def _repeats(found: Any, called: str) -> str | None:
+def says_no_size_back(tensors: Any) -> str | None:
+    """Look whether a refusal repeats a header that is none."""
+    sent, _ = admission_draws.body(("UINT8", [3], 3))
+    return _repeats(tensors(sent, _MARK), f"tensors(body, {_MARK!r})")
+
+
+def says_no_token_back(decide: Any) -> str | None:
+    """Look whether a refusal repeats a token, or what stands in it."""
+    made: dict[str, Any] = {name: {name: _MARK} for name in ("iss", "aud", "scope", "sub")}
+    made["sub"] |= {"scope": "read"}
+    tokens = {name: admission_draws.token(claims) for name, claims in made.items()}
+    tokens["kid"] = admission_draws.token(head={"kid": _MARK})
+    for name, token in tokens.items():
+        called = f"decide(<a token: {name}={_MARK!r}>, keys, 1100)"
+        if said := _repeats(decide(token, admission_draws.keys(), 1100), called, token):
+            return said
+    return _repeats(decide(_MARK, admission_draws.keys(), 1100), f"decide({_MARK!r}, keys, 1100)")
+
+
+def _repeats(found: Any, called: str, sent: str = _MARK) -> str | None:
     if not isinstance(found, Refusal):
         return f"{called} returned {type(found).__name__}, expected a Refusal"
     words = f"{found.reason} {found.says}"
-    return f"{called} says {words!r}: that repeats what was sent" if _MARK in words else None
+    if _MARK not in words and str(sent) not in words:
+        return None
+    shown = words if len(words) < 100 else f"{words[:80]}…"
+    return f"{called} says {shown!r}: that repeats what was sent"
 
 
 # Names of keys ------------------------------------------------------------------------------------
@@ -91,6 +115,7 @@ def _furnished(place: Path) -> Path:
     (folder / "lent.pem").symlink_to(place / "spy.pem")
     (folder / "twin.pem").symlink_to("ada.pem")
     (folder / "box.pem").mkdir()
+    os.mknod(folder / "plug.pem", stat.S_IFSOCK | 0o600)
     (folder / "notes.txt").write_bytes(b"no key")
     return folder
 
@@ -149,6 +174,7 @@ def _least_s(same: Any, kept: bytes) -> dict[str, float]:
     """Return the least processor time of a comparison, in s, by the place that differs."""
     ends = {"the first byte": 0, "the middle byte": len(kept) // 2, "the last byte": len(kept) - 1}
     given = {name: kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :] for name, at in ends.items()}
+    given["no byte"] = bytes(bytearray(kept))  # equal, and not the same object
     took = dict.fromkeys(given, float("inf"))
     for _, (name, value) in itertools.product(range(_ROUNDS), given.items()):  # in turns
         began = time.thread_time_ns()

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import posixpath
+import re
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -60,6 +61,8 @@ def judge(token: Any, mistake: str) -> str:
         return found.says if isinstance(found, Refusal) else ""
     if "=" in token or len(token.split(".")) != 3:
         return "it is no token: three parts without padding, with dots between, were expected"
+    if not re.fullmatch("[A-Za-z0-9_.-]*", token):
+        return "it is not base64url, which has - and _ in place of + and /"
     try:
         header, claims, signature = forging.parts(token)
     except ParameterError:
@@ -123,11 +126,13 @@ def believes(kind: str) -> Trial:
     """
 
     def test(answer: Any) -> str | None:
-        found = _dict(answer(*honest()), KINDS, "forge")
-        if isinstance(found, str):
-            return found
-        why = judge(found[kind], kind)
-        return f"the judge with the mistake {kind!r} refuses your token: {why}" if why else None
+        for _ in range(8):  # what is not base64url shows in three tokens of four
+            found = _dict(answer(*honest()), KINDS, "forge")
+            if isinstance(found, str):
+                return found
+            if why := judge(found[kind], kind):
+                return f"the judge with the mistake {kind!r} refuses your token: {why}"
+        return None
 
     return test
 
@@ -287,7 +292,7 @@ def writes(entry: Mapping[str, Any]) -> Trial:
         if dict(entry) not in both["pasting"]:
             return f"inject({dict(entry)}): no line of the log says exactly this"
         own = [line["what"] for line in both["pasting"] if "time" in line and "what" in line]
-        if own != ["ready", "infer", "live"]:
+        if own[0] != "ready" or "infer" not in own[1:-1] or own[-1] != "live":
             return f"the log's own lines now say {', '.join(map(str, own))}: one is not whole"
         return None
 

@@ -28,6 +28,8 @@ FORGE = Bank.of(
     wrong=[
         Slip({'part.rstrip(b"=")': "part"},
              "A token has no padding: strip the \"=\" from each part.", "keeps the padding"),
+        Slip({"base64.urlsafe_b64encode(proof)": "base64.b64encode(proof)"},
+             "In a token - and _ stand for + and /: base64url, not base64.", "the other base64"),
         Slip({'{"alg": "none"}': "{}"},
              "The header itself must say that there is no signature: \"alg\": \"none\".",
              "drops the signature and leaves the header"),
@@ -86,6 +88,12 @@ ATTACK = Bank.of(
              "The loss must rise: go with the gradient, not against it.", "downhill"),
         Slip({"[epsilon * np.sign(slopes)": "[epsilon * slopes"},
              "Each pixel moves by epsilon: take the sign of the gradient.", "forgets the sign"),
+        Slip({"[epsilon * np.sign(slopes)": "[epsilon * slopes / (np.abs(slopes).max() or 1)"},
+             "Each pixel moves by epsilon, however small its derivative: take the sign.",
+             "scales the gradient"),
+        Slip({"~slopes.reshape(len(images), -1).any(axis=1)":
+              "slopes.reshape(len(images), -1).sum(axis=1) == 0"},
+             "A sum is zero where pixels cancel: look at each pixel.", "sums the gradient"),
         Slip({"~slopes.reshape(len(images), -1).any(axis=1)":
               "np.abs(slopes).reshape(len(images), -1).mean(axis=1) < 1e-6"},
              "Blind is a gradient of exactly zero; a small one has a sign too.",
@@ -115,9 +123,10 @@ ATTACKS = Bank.of(
         Wrong(others.one_for_all, "One request that is wrong in every way is refused by any check "
               "that is left: one fault each.", "one attack for all"),
         Slip({"[256] * 784": "[200] * 784"},
-             "200 is a gray level like any other: nothing is wrong with it.", "an honest value"),
+             "0 to 255 are gray levels: nothing is wrong with them.", "an honest value"),
         Slip({"[256] * 784": "[256.5] * 784"},
-             "A fraction is refused by the check of the type: take a whole number out of range.",
+             "A fraction, or a number of more than 64 bits, is refused by the check of the type: "
+             "take a whole number such as 256.",
              "two faults in one value"),
         Slip({"[256] * 784": "[256]"},
              "One number is no image: the check of the shape refuses it first.", "too few values"),

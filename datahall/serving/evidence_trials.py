@@ -14,13 +14,15 @@ Trial = Callable[[Any], str | None]
 
 
 class World:
-    """A small service and its gradient: an image is named 1 if its first pixel is above 100.
+    """A small service and its gradient: an image is named 1 if one of its pixels is above 100.
 
     Args:
-        first: First pixels of the images, which have 2 × 2; the others are 120.
+        first: That pixel of each image; an image has 2 × 2, and the others are 120.
         labels: The right ones.
         blind: Images whose gradient is zero.
-        along: The derivative by the first pixel, for label 0.
+        along: The derivative by the first pixel, for label 0; by the last it is far smaller.
+        at: Which pixel it is, the first or the last.
+        cancels: Whether the derivatives by all pixels add up to zero.
 
     Attributes:
         asked: What was predicted, in order.
@@ -33,9 +35,12 @@ class World:
         *,
         blind: tuple[int, ...] = (),
         along: float = 0.5,
+        at: int = 0,
+        cancels: bool = False,
     ) -> None:
         self.images = np.full((len(first), 2, 2, 1), 120, np.uint8)
-        self.images[:, 0, 0, 0] = first
+        self.at, self.cancels = at, cancels
+        self.images[:, at, at, 0] = first
         self.labels, self.blind, self.along = np.array(labels), [first[i] for i in blind], along
         self.asked: list[Any] = []
 
@@ -45,7 +50,7 @@ class World:
             kind = getattr(images, "dtype", type(images).__name__)
             raise AssertionError(f"predict was asked with {kind}, a service takes uint8")
         self.asked.append(np.array(images))
-        return (images[:, 0, 0, 0] > 100).astype(int)
+        return (images[:, self.at, self.at, 0] > 100).astype(int)
 
     def gradient(self, images: Any, labels: Any) -> Any:
         """Return the derivative by the pixels: of the first one, and of the last one a little."""
@@ -53,8 +58,11 @@ class World:
         slopes = np.zeros_like(pixels)
         slopes[:, 0, 0, 0] = np.where(np.asarray(labels) == 1, -self.along, self.along)
         slopes[:, 1, 1, 0] = 1e-9 * slopes[:, 0, 0, 0]
+        if self.cancels:
+            slopes[:, 0, 1] = -slopes[:, 0, 0]
+            slopes[:, 1, 0] = -slopes[:, 1, 1]
         for value in self.blind:
-            slopes[pixels[:, 0, 0, 0] == value] = 0
+            slopes[pixels[:, self.at, self.at, 0] == value] = 0
         return slopes
 
 
@@ -62,8 +70,8 @@ _SHARES = ("judged", "attacked", "blind", "extreme")
 
 
 def measures(
-    first: list[int], labels: list[int], epsilon: float, *, blind: tuple[int, ...] = (),
-    along: float = 0.5, only: tuple[str, ...] = _SHARES,
+    first: list[int], labels: list[int], epsilon: float, *, only: tuple[str, ...] = _SHARES,
+    **more: Any,
 ) -> Trial:  # fmt: skip
     """Return a trial: is the evidence on a small world right?
 
@@ -71,21 +79,21 @@ def measures(
         first: First pixels of the images.
         labels: The right ones.
         epsilon: Gray levels.
-        blind: Images whose gradient is zero.
-        along: The derivative by the first pixel.
         only: What is looked at.
+        more: What else a `World` has.
     """
 
     def test(answer: Any) -> str | None:
-        world = World(first, labels, blind=blind, along=along)
+        world = World(first, labels, **more)
         before = world.images.copy()
         found = answer(world.gradient, world.predict, world.images, world.labels, epsilon)
         if not isinstance(found, Evidence):
             return f"attack returned {type(found).__name__}, expected Evidence"
         if not np.array_equal(before, world.images):
             return "attack changed the images that it was given. Work on a copy"
-        wanted = _wanted(World(first, labels, blind=blind, along=along), epsilon)
-        called = f"first pixels {first}, labels {labels}, epsilon {epsilon:g}:"
+        wanted = _wanted(World(first, labels, **more), epsilon)
+        which = "last" if world.at else "first"
+        called = f"{which} pixels {first}, labels {labels}, epsilon {epsilon:g}:"
         for name in only:
             got, want = getattr(found, name), wanted[name]
             if not isinstance(got, int | float | np.number) or abs(float(got) - want) > 1e-9:
@@ -151,6 +159,11 @@ TRIALS: tuple[tuple[str, Trial, str], ...] = (
         "The sign alone.",
     ),
     (
+        "moves pixels with a small derivative as far",
+        measures(_ONE, _TWO, 12, only=("attacked",), at=1),
+        "The sign alone, in each pixel.",
+    ),
+    (
         "stays on the grid of gray levels",
         measures([90, 101, 3, 250], [0, 1, 0, 1], 200, only=("attacked",)),
         "90 + 200 is 255, and 101 − 200 is 0: nothing wraps round.",
@@ -169,6 +182,11 @@ TRIALS: tuple[tuple[str, Trial, str], ...] = (
         "knows that a small gradient is one",
         measures([60, 70, 180], [0, 0, 1], 5, along=1e-7, only=("blind",)),
         "Zero in every pixel, not small on average.",
+    ),
+    (
+        "looks at each pixel",
+        measures([60, 70, 180], [0, 0, 1], 5, cancels=True, only=("blind",)),
+        "Zero in every pixel, not in their sum.",
     ),
     (
         "takes epsilon 255 as a control",

@@ -18,9 +18,13 @@ load = Check(
     steps=[
         Property("loads what is in order", trials.gives(), idea="Return the bytes."),
         Property("loads the least version", trials.gives(least_version=3), idea="Not below 3."),
+        Property("loads version 10", trials.gives(version=10, least_version=9),
+                 idea="Versions are numbers: 10 is not below 9."),
         *(Property(f"refuses a {what}", trial, idea=idea) for what, trial, idea in trials.FOLDERS),
         Property("returns what it has judged", trials.survives_a_swap, idea="Read once."),
         Property("judges by what is signed", trials.survives_a_swapped_card, idea="Read once."),
+        Property("judges all by what is signed", trials.survives_a_newer_card, idea="Read once."),
+        Property("scans what it returns", trials.survives_a_clean_decoy, idea="Read once."),
     ],
 )
 
@@ -46,6 +50,14 @@ first_altered = Check(
              idea="The chain holds; its end is not the one that is known."),
         Trap("numbers that do not count", (draws.written("no", "no", first=1), "0" * 64),
              idea="seq counts from 0."),
+        Trap("another log's end", _LOG(lambda lines: draws.written("no", before="1" * 64)),
+             idea="The first line has 64 zeros."),
+        Trap("two lines altered",
+             _LOG(lambda lines: [draws.edited(one) if at in (1, 3) else one
+                                 for at, one in enumerate(lines)]), idea="The first of them."),
+        Trap("an empty line between", _LOG(_AT(3, b"", instead=0)), idea="No line has no text."),
+        Trap("a byte that is no letter", _LOG(_AT(3, _FIRST[3].replace(b"no", b"n\xffo"))),
+             idea="The bytes that are there."),
         Trap("not JSON", _LOG(_AT(3, b"\xff\xfe")), idea="Anything may stand there."),
         Trap("an empty line", _LOG(_AT(3, b"")), idea="Anything may stand there."),
         Trap("text behind the end", _LOG(_AT(3, _FIRST[3] + b' {"verdict":"allowed"}')),
@@ -89,6 +101,7 @@ permits = Check(
         Trap("an empty list", _ASKED(_ALLOW(who=[])), idea="Nobody."),
         Trap("all fields", _ASKED(_ALLOW(who=["ada"], action=["read"])), idea="All of them."),
         Trap("a longer name", _ASKED(_ALLOW(who=["ad"])), idea="Equal, without a star."),
+        Trap("in the middle", _ASKED(_ALLOW(who=["da*"])), idea="A beginning."),
         Trap("a dot and a letter", _ASKED(_ALLOW(who=["a.a", "?da"])), idea="No other signs."),
         Trap("another case", _ASKED(_ALLOW(who=["Ada"])), idea="Texts are equal or not."),
         Trap("at the second hour", _ASKED(_ALLOW(hours=(7, 9))), idea="Until before 9."),

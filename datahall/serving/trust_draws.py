@@ -138,8 +138,8 @@ _PATTERNS = st.lists(
     st.sampled_from(["*", "ada", "ada*", "a*", "eve", "a.*", "ad", "A*", "", "?da", "[a]da"]),
     max_size=2,
 )
-_HOURS = st.tuples(st.integers(0, 23), st.integers(0, 24)).filter(
-    lambda hours: hours[0] != hours[1] % 24 or hours[1] == 24
+_HOURS = st.tuples(st.integers(0, 23), st.integers(0, 23)).filter(
+    lambda hours: hours[0] != hours[1]
 )
 _RULES = st.lists(
     st.fixed_dictionaries(

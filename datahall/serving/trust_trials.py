@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datahall.serving import racing, turnstile
-from datahall.serving.custody import CARD, HARMFUL, MODEL, SIGNATURE, SKIPPED, Sealer
+from datahall.serving.custody import CARD, CLEAN, HARMFUL, MODEL, SIGNATURE, SKIPPED, Sealer
 from datahall.serving.rotation import STEP_S, Office
 
 Trial = Callable[[Any], str | None]
@@ -31,30 +31,35 @@ def _sealer() -> Sealer:
 
 
 @contextmanager
-def _folder(change: Change | None = None) -> Any:
+def _folder(change: Change | None = None, version: int = _VERSION) -> Any:
     """Make a folder with a signed model, changed; beside it lies what a link may lead to."""
     with tempfile.TemporaryDirectory(prefix="datahall-") as place:
         folder = Path(place, "model")
         folder.mkdir()
-        _sealer().write(folder, _MODEL, _VERSION)
+        _sealer().write(folder, _MODEL, version)
         if change is not None:
             change(folder)
         yield folder
 
 
-def gives(**trust: Any) -> Trial:
+def gives(version: int = _VERSION, **trust: Any) -> Trial:
     """Return a trial: does an answer return the model of a folder that is in order?
 
     Args:
+        version: What its card says.
         trust: What a `Seal` has beside the key.
     """
 
     def test(load: Any) -> str | None:
-        with _folder() as folder:
+        with _folder(version=version) as folder:
             try:
                 found = load(folder, _sealer().trust(**trust))
             except (ValueError, OSError, LookupError) as error:
-                return f"load raised {type(error).__name__}, although the folder is in order"
+                least = f" and {trust['least_version']} the least" if trust else ""
+                return (
+                    f"load raised {type(error).__name__}, although the folder is in order: "
+                    f"its version is {version}{least}"
+                )
         if found == _MODEL and isinstance(found, bytes):
             return None
         return f"load returned {type(found).__name__}, which is not the {len(_MODEL)} signed bytes"
@@ -100,6 +105,27 @@ def survives_a_swapped_card(load: Any) -> str | None:
         found = racing.card_outcomes(load, folder, _sealer().trust(), foreign)
     if found["foreign"]:
         return "load judged by a card that nobody has signed: it was swapped between two reads"
+    return None
+
+
+def survives_a_newer_card(load: Any) -> str | None:
+    """Look whether the version too is the signed card's, while a newer card takes turns."""
+    with _folder() as folder:
+        newer = _sealer().card(_MODEL, _VERSION + 1)
+        trust = _sealer().trust(least_version=_VERSION + 1)
+        found = racing.card_outcomes(load, folder, trust, newer)
+    if found["foreign"]:
+        return "load took the version from a card that nobody has signed: it was swapped"
+    return None
+
+
+def survives_a_clean_decoy(load: Any) -> str | None:
+    """Look whether the bytes that are scanned are those that come back."""
+    trust = _sealer().trust(scanner=lambda model: HARMFUL if model == _MODEL else CLEAN)
+    with _folder() as folder:
+        found = racing.outcomes(load, folder, trust)
+    if found["signed"]:
+        return "load returned a harmful model: the bytes that were scanned were others"
     return None
 
 
@@ -189,10 +215,16 @@ FOLDERS: tuple[tuple[str, Trial, str], ...] = (
         "Only clean is clean.",
     ),
     ("fourth file", refuses("there is a fourth file", put("more.py", b"")), _THREE),
+    ("hidden file", refuses("there is a hidden fourth file", put(".more", b"")), _THREE),
     ("folder in it", refuses("there is a folder beside the files", nested), _THREE),
     ("missing file", refuses("the signature is missing", take(SIGNATURE)), _THREE),
     ("link to a model", refuses("the model is a link", link(MODEL)), "Path.is_symlink."),
     ("link to a card", refuses("the card is a link", link(CARD)), "Path.is_symlink."),
+    (
+        "link to a signature",
+        refuses("the signature is a link", link(SIGNATURE)),
+        "Path.is_symlink.",
+    ),
 )
 """What is refused, its trial, and what to look at."""
 
@@ -203,6 +235,7 @@ _OFFICES: tuple[tuple[float, tuple[float, ...]], ...] = (
     (10.0, (6.0, 2.0)),
     (10.0, (0.0, 3.0, 7.0)),
     (4.0, (9.0, 0.0)),
+    (10.0, (6.0, 6.0, 6.0)),
     (20.0, (2.0, 1.0)),
 )
 

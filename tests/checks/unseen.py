@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import zlib
 from pathlib import Path
 
 import keras
@@ -21,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from joserfc.jws import extract_compact
 from scipy import signal, special
 
 from datahall.convolution import checks as convolution_checks
@@ -2544,3 +2546,235 @@ def only_the_verdict(rules, request):
 def a_number_for_nothing(rules, request):
     allowed, number = denials_before_permissions(rules, request)
     return allowed, -1 if number is None else number
+
+
+# 07, written from the labs' text alone ------------------------------------------------------------
+
+
+@wrong("07.1", "half of it is neither")
+def takes_a_list_for_each_image(tensor, spec):
+    found = peels_level_by_level(tensor, spec)
+    if isinstance(found, Refusal) and isinstance(tensor.get("data"), list):
+        inner = [value for part in tensor["data"] if isinstance(part, list) for value in part]
+        if len(tensor["data"]) == (tensor.get("shape") or [0])[0] and inner:
+            return peels_level_by_level(tensor | {"data": inner}, spec)
+    return found
+
+
+@right("07.1")
+def peels_level_by_level(tensor, spec):
+    bad = Refusal(400, "tensor", "One of the tensors is not as specified.")
+    if sorted(tensor) != ["data", "datatype", "name", "shape"]:
+        return bad
+    shape, data = tensor["shape"], tensor["data"]
+    if [tensor["name"], tensor["datatype"]] != [spec.name, spec.datatype]:
+        return bad
+    if not isinstance(shape, list) or any(type(size) is not int for size in shape):
+        return bad
+    if shape[1:] != list(spec.shape[1:]) or not 1 <= shape[0] <= spec.max_batch:
+        return bad
+    if not isinstance(data, list):
+        return bad
+    if data and isinstance(data[0], list):
+        level = [data]
+        for size in shape:
+            if any(not isinstance(part, list) or len(part) != size for part in level):
+                return bad
+            level = [value for part in level for value in part]
+        data = level
+    if len(data) != math.prod(shape):
+        return bad
+    if any(type(value) is not int or not spec.low <= value <= spec.high for value in data):
+        return bad
+    return np.asarray(data, "u1").reshape(shape)
+
+
+@wrong("07.2", "A size has no sign", "must say the same", "must be that of the shape")
+def adds_up_all_sizes_only(body, length):
+    if not re.fullmatch("[0-9]{1,9}", length) or int(length) > len(body):
+        return Refusal(400, "no", "No.")
+    at, found = int(length), {}
+    inputs = json.loads(body[:at])["inputs"]
+    if at + sum(one["parameters"]["binary_data_size"] for one in inputs) != len(body):
+        return Refusal(400, "no", "No.")
+    try:
+        for one in inputs:
+            kind = {"UINT8": "<u1", "INT64": "<i8", "FP32": "<f4"}[one["datatype"]]
+            size = one["parameters"]["binary_data_size"]
+            found[one["name"]] = np.frombuffer(body[at : at + size], kind).reshape(one["shape"])
+            at += size
+    except ValueError:
+        return Refusal(400, "no", "No.")
+    return found
+
+
+@wrong("07.3", "whatever you need of it")
+def forbids_what_has_no_subject(token, keys, now):
+    try:
+        kid = extract_compact(token.encode()).headers()["kid"]
+        said = jwt.decode(token, ECKey.import_key(keys.by_kid[kid]), algorithms=["ES256"]).claims
+        good = [said["iss"], said["aud"]] == [keys.issuer, keys.audience]
+        good &= said.get("nbf", 0) <= now < said["exp"] and said["jti"] not in keys.revoked
+        words = tuple(said["scope"].split(" "))
+    except Exception:
+        return Refusal(401, "no", "No.")
+    if not good:
+        return Refusal(401, "no", "No.")
+    if "sub" not in said or keys.scope not in words:
+        return Refusal(403, "no", "No.")
+    return Claims(said["sub"], words, said["jti"], said["exp"], kid)
+
+
+@wrong("07.4", "nobody can read")
+def reads_what_is_no_folder(kid, folder):
+    for path in folder.iterdir():
+        if path.name == f"{kid}.pem" and not path.is_symlink() and not path.is_dir():
+            return path.read_bytes()
+    return None
+
+
+@right("07.5")
+def as_numbers_of_one_length(given, kept):
+    numbers = int.from_bytes(given, "big"), int.from_bytes(kept, "big")
+    return len(given) == len(kept) and numbers[0] ^ numbers[1] == 0
+
+
+@right("07.5")
+def counts_differences(given, kept):
+    pairs = zip(given, kept, strict=False)
+    return len(given) == len(kept) and sum(one != other for one, other in pairs) == 0
+
+
+@wrong("07.5", "A check sum finds accidents")
+def by_adler_and_crc(given, kept):
+    return len(given) == len(kept) and zlib.crc32(given) == zlib.crc32(kept)
+
+
+@wrong("07.6", "Sums of floats")
+def adds_up_floats(traces, per_second, per_day):
+    for rate in range(1, per_day // 1440 + 1):
+        burst = 0
+        for trace in traces:
+            lack, last = 0.0, trace[0]
+            for now in trace:
+                lack = max(0.0, lack - rate / 60 * (now - last)) + 1
+                last, burst = now, max(burst, math.ceil(lack))
+        if burst + rate / 60 <= per_second and burst + 1440 * rate <= per_day:
+            return rate, burst
+    return None
+
+
+def _judged(card, signature, model, trust):
+    said = json.loads(card) if trust.signed(card, signature) else {}
+    if said.get("sha256") != hashlib.sha256(model).hexdigest():
+        raise ValueError("digest")
+    if said["version"] < trust.least_version:
+        raise ValueError("version")
+    return model
+
+
+def _three(folder):
+    names = ["model.json", "model.sig", "model.tflite"]
+    paths = sorted(folder.iterdir())
+    if [path.name for path in paths] != names or any(path.is_symlink() for path in paths):
+        raise ValueError("folder")
+    return [path.read_bytes() for path in paths]
+
+
+@wrong("07.7", "scan the bytes that you have")
+def scans_the_file(folder, trust):
+    model = _judged(*_three(folder), trust)
+    if trust.scan((folder / "model.tflite").read_bytes()) != "clean":
+        raise ValueError("scan")
+    return model
+
+
+@wrong("07.7", "as texts, 10")
+def orders_versions_as_texts(folder, trust):
+    card, signature, model = _three(folder)
+    said = json.loads(card) if trust.signed(card, signature) else {"version": ""}
+    if str(said["version"]) < str(trust.least_version) or trust.scan(model) != "clean":
+        raise ValueError("version or scan")
+    if said["sha256"] != hashlib.sha256(model).hexdigest():
+        raise ValueError("digest")
+    return model
+
+
+@wrong("07.8", "do not pass over it")
+def passes_over_empty_lines(lines, last):
+    return text_by_text([line for line in lines if line], last)
+
+
+@wrong("07.8")
+def drops_bytes_that_are_no_text(lines, last):
+    return text_by_text([line.decode(errors="ignore").encode() for line in lines], last)
+
+
+@right("07.8")
+def text_by_text(lines, last):
+    before = "0" * 64
+    for index, line in enumerate(lines):
+        digest = hashlib.sha256(line[:-75] + b"}").hexdigest()
+        if line[-75:] != f',"hash":"{digest}"}}'.encode():
+            return index
+        entry = json.loads(line)
+        if (entry["seq"], entry["prev"]) != (index, before):
+            return index
+        before = digest
+    return None if before == last else len(lines)
+
+
+@wrong("07.9", "tell all of them first")
+def gateway_after_gateway(issuer, gateways, wait):
+    old, new = issuer.kid, issuer.make()
+    for gateway in gateways:
+        gateway.accept(new)
+        while not gateway.knows(new):
+            wait(0.05)
+    issuer.use(new)
+    wait(issuer.lifetime_s)
+    for gateway in gateways:
+        gateway.drop(old)
+
+
+@wrong("07.10", "not any part")
+def any_part_with_a_star(rules, request):
+    def fits(pattern, text):
+        return pattern.strip("*") in text if pattern.endswith("*") else pattern == text
+
+    def applies(rule):
+        begin, end = rule.get("hours", (0, 24))
+        fields = [name for name in ("who", "action", "model") if name in rule]
+        hour = (request["hour"] - begin) % 24 < ((end - begin) % 24 or 24)
+        return hour and all(any(fits(one, request[name]) for one in rule[name]) for name in fields)
+
+    found = [(rule["effect"] == "allow", at) for at, rule in enumerate(rules) if applies(rule)]
+    return min(found, default=(False, None))
+
+
+@wrong("07.12", "however small its derivative")
+def scales_each_gradient(gradient, predict, images, labels, epsilon):
+    def scaled(pixels, names):
+        slopes = gradient(pixels, names)
+        most = np.abs(slopes).max(axis=(1, 2, 3), keepdims=True)
+        return slopes / np.where(most == 0, 1, most)
+
+    right = predict(images) == labels
+    images, labels = images[right].astype(float), labels[right]
+    slopes = scaled(images, labels)
+    coins = np.random.default_rng(1).choice([-1, 1], images.shape)
+
+    def kept(step):
+        pixels = np.clip(np.round(images + step), 0, 255).astype(np.uint8)
+        return float(np.mean(predict(pixels) == labels))
+
+    blind = float(np.mean(~slopes.any(axis=(1, 2, 3))))
+    shares = kept(epsilon * slopes), kept(epsilon * coins), blind, kept(255 * slopes)
+    return Evidence(len(images), *shares)
+
+
+@right("07.14")
+def writes_the_log_s_own_fields(entry):
+    first = 'm","verdict":"refused","status":404}'
+    third = '{"time":"now","seq":8,"what":"infer","model":"m'
+    return f"{first}\n{json.dumps(entry, separators=(',', ':'), ensure_ascii=False)}\n{third}"
