@@ -143,18 +143,21 @@ def matrix(found: Matrix) -> Figure:
     Args:
         found: What `mutants.matrix` returned.
     """
-    made, axis = figure(7.8, 7.4)
+    made, axis = figure(6.5, 5.6)
     rows, columns = found.attacks, found.services
+    numbers = {found.own(attack): str(row) for row, attack in enumerate(rows, start=1)}
+    numbers[found.intact] = "0"
     for row, attack in enumerate(rows):
         for column, service in enumerate(columns):
             if found.broken(attack, service):
                 color = COLORS["blue" if found.own(attack) == service else "orange"]
                 axis.plot(column, row, "s", color=color, markersize=5)
-    axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7.5)
-    axis.set_yticks(range(len(rows)), rows, fontsize=7.5)
+    axis.set_xticks(range(len(columns)), [numbers.get(each, each) for each in columns], fontsize=7)
+    labels = [f"{each}  {row}" for row, each in enumerate(rows, start=1)]
+    axis.set_yticks(range(len(rows)), labels, fontsize=7.5)
     axis.set_xlim(-0.7, len(columns) - 0.3)
     axis.set_ylim(len(rows) - 0.4, -0.7)
-    axis.set_xlabel("service without this defence")
+    axis.set_xlabel("service without the defence of this number (0: the intact service)")
     axis.grid(visible=False)
     own = sum(found.broken(each, found.own(each)) for each in rows)
     other = sum(found.broken(a, s) for a in rows for s in columns) - own

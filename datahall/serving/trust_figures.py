@@ -55,7 +55,8 @@ def token(text: str, verdict: str, *, shown: str = "") -> Figure:
 
 def _wrapped(said: dict[str, Any]) -> list[str]:
     """Return what a part says in lines that fit, without what is other in every token."""
-    words = ", ".join(f"{key} {value}" for key, value in said.items() if key not in _RANDOM)
+    each = [f"{key} {value}" for key, value in said.items() if key not in _RANDOM]
+    words = ", ".join(one.replace(" ", "\N{NO-BREAK SPACE}") for one in each)
     return textwrap.wrap(words, _WORDS) or [""]
 
 
