@@ -143,7 +143,7 @@ def matrix(found: Matrix) -> Figure:
     Args:
         found: What `mutants.matrix` returned.
     """
-    made, axis = figure(6.5, 5.6)
+    made, axis = figure(6.4, 5.6)
     rows, columns = found.attacks, found.services
     numbers = {found.own(attack): str(row) for row, attack in enumerate(rows, start=1)}
     numbers[found.intact] = "0"
@@ -152,9 +152,11 @@ def matrix(found: Matrix) -> Figure:
             if found.broken(attack, service):
                 color = COLORS["blue" if found.own(attack) == service else "orange"]
                 axis.plot(column, row, "s", color=color, markersize=5)
-    axis.set_xticks(range(len(columns)), [numbers.get(each, each) for each in columns], fontsize=7)
+    axis.set_xticks(
+        range(len(columns)), [numbers.get(each, each) for each in columns], fontsize=6.5
+    )
     labels = [f"{each}  {row}" for row, each in enumerate(rows, start=1)]
-    axis.set_yticks(range(len(rows)), labels, fontsize=7.5)
+    axis.set_yticks(range(len(rows)), labels, fontsize=7)
     axis.set_xlim(-0.7, len(columns) - 0.3)
     axis.set_ylim(len(rows) - 0.4, -0.7)
     axis.set_xlabel("service without the defence of this number (0: the intact service)")
