@@ -11,6 +11,7 @@ import pytest
 
 from datahall.course.exits import Exit, InputError
 from datahall.course.labs import progress
+from datahall.course.labs.copies import Desk
 
 from .labs import SOLVED, WRONG, write
 
@@ -125,6 +126,23 @@ def test_a_damaged_copy_keeps_no_other_lab_from_its_turn(tmp_path, capsys, monke
     first, *others = json.loads(capsys.readouterr().out)["labs"]
     assert (first["exercises"], "is not a notebook" in first["trouble"]) == ([], True)
     assert others and all(lab["exercises"] for lab in others)
+
+
+def test_of_several_copies_the_best_counts(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DATAHALL_WORK", str(tmp_path))
+    stem = "01_convolution_lab"
+    desk = Desk(ROOT, tmp_path)
+    copy = desk.open(stem)
+    notebook = nbformat.read(copy, 4)
+    answer = "def output_size(size, kernel, *, stride=1, padding=0):\n"
+    answer += "    return (size + 2 * padding - kernel) // stride + 1"
+    next(cell for cell in notebook.cells if cell.id == "exercise-01-1").source = answer
+    nbformat.write(notebook, copy)
+    desk.fresh(stem)
+    progress.show(stem, as_json=True)
+    (found,) = json.loads(capsys.readouterr().out)["labs"]
+    assert Path(found["file"]) == copy
+    assert found["exercises"][0]["state"] == "passed"
 
 
 def test_a_notebook_without_exercises_is_bad_input(tmp_path):

@@ -170,6 +170,7 @@ def test_enter_locks_in_what_is_typed_also_if_the_text_comes_after_the_key(
         else:
             field.value = "4"
         field._handle_custom_msg({"event": "submit"}, [])
+        await asyncio.sleep(predictions.ENTER_S / 10)  # the text comes a little later
         if not text_first:
             field.value = "42"
         await asyncio.sleep(2 * predictions.ENTER_S)
