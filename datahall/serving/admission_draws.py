@@ -289,6 +289,18 @@ def brought() -> Any:
     return token(head={"jwk": mine}, by="mallory"), keys(), 1100
 
 
+def dropped() -> Any:
+    """Return arguments with a token of a key that the service has dropped."""
+    only = {"new": key("new").as_pem(private=False)}
+    return token(head={"kid": "old"}), keys(by_kid=only), 1100
+
+
+ELSEWHERE = {"issuer": "printers", "audience": "printing", "scope": "print"}
+"""Another service: its issuer, its audience, what is asked for."""
+
+THERE = {"iss": "printers", "aud": "printing", "scope": "read print"}
+"""What a token for it claims."""
+
 _CLAIMS: dict[str, list[Any]] = {
     "iss": ["Datahall", "datahall.example", "data", None],
     "aud": ["datahall-serving-test", "datahall", "", None],

@@ -103,6 +103,11 @@ ATTACK = Bank.of(
         Slip({"255 * np.sign": "epsilon * np.sign"},
              "The control asks whether the attack wins once nothing limits it: epsilon 255.",
              "no large epsilon"),
+        Slip({"[epsilon * np.sign(slopes)": "[np.ceil(epsilon) * np.sign(slopes)"},
+             "Round the pixel that comes out, not epsilon.", "rounds epsilon up"),
+        Slip({"epsilon * coins":
+              "(images + epsilon * coins).astype(int).astype(np.uint8) - images"},
+             "Noise is clipped like the attack: 260 would wrap round.", "noise that wraps round"),
         Slip({"epsilon * coins": "epsilon * np.abs(coins)"},
              "Noise is lighter or darker: signs by chance.", "makes all pixels lighter"),
         Slip({"epsilon * coins": "epsilon * np.sign(slopes)"},

@@ -141,6 +141,15 @@ def tosses_coins(answer: Any) -> str | None:
     return None
 
 
+def keeps_noise_on_the_grid(answer: Any) -> str | None:
+    """Look whether noise at the ends of the gray levels does not wrap round."""
+    world = World([250, 5] * 20, [1, 0] * 20)
+    found = answer(world.gradient, world.predict, world.images, world.labels, 10)
+    if found.noise == 1:
+        return None
+    return f"first pixels 250 and 5, epsilon 10: noise is {found.noise:.3g}, expected 1"
+
+
 _ONE, _TWO = [90, 95, 104, 200], [0, 0, 1, 1]
 TRIALS: tuple[tuple[str, Trial, str], ...] = (
     (
@@ -174,6 +183,11 @@ TRIALS: tuple[tuple[str, Trial, str], ...] = (
         "99 + 1.6 is 101, 101 − 1.6 is 99.",
     ),
     (
+        "rounds to the nearest gray level",
+        measures([99, 60, 102], [0, 0, 1], 1.4, only=("attacked",)),
+        "99 + 1.4 is 100, 102 − 1.4 is 101.",
+    ),
+    (
         "counts the blind images",
         measures([60, 70, 80, 90], [0, 0, 0, 0], 5, blind=(1, 2), only=("blind", "attacked")),
         "Two of four.",
@@ -194,6 +208,7 @@ TRIALS: tuple[tuple[str, Trial, str], ...] = (
         "All but the blind one fall.",
     ),
     ("tosses coins for the noise", tosses_coins, "Signs by chance, times epsilon."),
+    ("keeps the noise on the grid", keeps_noise_on_the_grid, "250 + 10 is 255, and 5 − 10 is 0."),
     (
         "measures all of it together",
         measures([95, 60, 200, 20, 30], [0, 0, 1, 1, 0], 6, blind=(1,)),

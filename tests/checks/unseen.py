@@ -2625,6 +2625,27 @@ def forbids_what_has_no_subject(token, keys, now):
     return Claims(said["sub"], words, said["jti"], said["exp"], kid)
 
 
+_FIRST_KEYS = []
+
+
+@wrong("07.3", "During a rotation", "do not try another")
+def keeps_the_keys_of_the_first_call(token, keys, now):
+    _FIRST_KEYS.append(keys.by_kid)
+    refused = Refusal(401, "no", "No.")
+    try:
+        kid = extract_compact(token.encode()).headers()["kid"]
+        pem = _FIRST_KEYS[0][kid]
+        said = jwt.decode(token, ECKey.import_key(pem), algorithms=["ES256"]).claims
+        claims = Claims(said["sub"], tuple(said["scope"].split(" ")), said["jti"], said["exp"], kid)
+        if [said["iss"], said["aud"]] != [keys.issuer, keys.audience]:
+            return refused
+    except Exception:
+        return refused
+    if not said.get("nbf", 0) <= now < claims.expires or claims.token_id in keys.revoked:
+        return refused
+    return claims if keys.scope in claims.scopes else Refusal(403, "no", "No.")
+
+
 @wrong("07.4", "nobody can read")
 def reads_what_is_no_folder(kid, folder):
     for path in folder.iterdir():
