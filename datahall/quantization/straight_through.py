@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from datahall.quantization.core import limits
@@ -35,7 +36,8 @@ def rounded(kernel: Any, bits: int) -> Any:
     kernel = ops.convert_to_tensor(kernel)
     axes = tuple(range(len(kernel.shape) - 1))
     reach = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
-    scale = ops.where(reach > 0, reach, 1.0) / largest
+    least = largest * float(np.finfo(np.float32).tiny)  # TensorFlow takes a smaller scale for zero
+    scale = ops.where(reach > least, reach, 1.0) / largest
     return ops.round(kernel / scale) * scale
 
 

@@ -50,6 +50,11 @@ KERNELS = arrays.arrays(
 )
 
 
+def test_a_kernel_too_small_for_a_scale_is_rounded_to_zero():
+    kernel = np.full((3, 2, 4), np.finfo(np.float32).tiny, np.float32)
+    assert np.all(straight_through.rounded(kernel, 3).numpy() == 0)
+
+
 @given(KERNELS, st.integers(2, 8))
 @settings(max_examples=40, deadline=None)
 def test_a_rounded_kernel_stands_on_the_grid_of_its_filters(kernel, bits):
