@@ -70,27 +70,6 @@ def nested(values: list[Any], shape: list[int]) -> list[Any]:
     return values
 
 
-REFUSED: tuple[tuple[str, dict[str, Any], str], ...] = (
-    ("a negative batch", tensor(shape=[-1, 2]), "−1 is no size."),
-    ("no batch at all", tensor(shape=[0, 2], data=[]), "From 1 on."),
-    ("too large a batch", tensor(shape=[4, 2], data=[1] * 8), "At most 3."),
-    ("true as a size", tensor(shape=[True, 2]), "A truth value."),
-    ("a float as a size", tensor(shape=[1.0, 2]), "A float, although it is whole."),
-    ("true as a value", tensor(data=[7, True]), "A truth value."),
-    ("a float as a value", tensor(data=[7, 1.0]), "A float, although it is whole."),
-    ("a text as a value", tensor(data=[7, "8"]), "A text, although it is a digit."),
-    ("one too much", tensor(data=[7, 10]), "At most 9."),
-    ("below zero", tensor(data=[-7, 8]), "At least 0."),
-    ("more than a byte holds", tensor(data=[7, 256]), "At most 9."),
-    ("a shape that is none", tensor(shape="12"), "A list, first of all."),
-    ("data that is none", tensor(data="12"), "A list, first of all."),
-    ("another name", tensor(name="y"), "The specification's name."),
-    ("another datatype", tensor(datatype="FP32"), "The specification's datatype."),
-    ("no data", tensor(data=None), "A key may be missing."),
-    ("a key more", tensor(more=1), "Four keys and no other."),
-)
-"""What is wrong with a tensor, the tensor, and what to look at."""
-
 _ODD: Any = st.sampled_from(
     [True, False, 1.0, 0.5, -1, 10, 256, 2**64, "1", "", None, [], [1], {}, math.nan, math.inf]
 )

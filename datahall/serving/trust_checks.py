@@ -28,41 +28,15 @@ load = Check(
     ],
 )
 
-_LOG, _AT, _FIRST = draws.log, draws.at, draws.LOG
-
 first_altered = Check(
     "07.8",
     reference=lambda lines, last: audit.first_altered(lines, last=last),
     ours=[audit.first_altered],
     bank=bank.FIRST_ALTERED,
     steps=[
-        Example(_LOG(), idea="As it was written."),
-        Example(_LOG(_AT(2, draws.edited(_FIRST[2]))), idea="Line 2 has another text."),
-        Trap("hashed again", _LOG(_AT(2, draws.edited(_FIRST[2], hashed_again=True))),
-             idea="Line 2 fits by itself; line 3 names another hash."),
-        Trap("a line is missing", _LOG(_AT(2)), idea="What does line 3 name as the one before?"),
-        Trap("the first is missing", _LOG(_AT(0)), idea="The first line has 64 zeros."),
-        Trap("a line twice", _LOG(_AT(1, _FIRST[1], _FIRST[1])), idea="The copy does not fit."),
-        Trap("two lines changed places", _LOG(_AT(1, _FIRST[2], _FIRST[1], instead=2)), idea="1."),
-        Trap("cut off at the end", _LOG(_AT(3, instead=2)), idea="Is the last one the last?"),
-        Trap("nothing is left", _LOG(_AT(0, instead=5)), idea="Is the last one the last?"),
-        Trap("the end written anew", _LOG(_AT(4, draws.edited(_FIRST[4], hashed_again=True))),
-             idea="The chain holds; its end is not the one that is known."),
-        Trap("numbers that do not count", (draws.written("no", "no", first=1), "0" * 64),
-             idea="seq counts from 0."),
-        Trap("another log's end", _LOG(lambda lines: draws.written("no", before="1" * 64)),
-             idea="The first line has 64 zeros."),
-        Trap("two lines altered",
-             _LOG(lambda lines: [draws.edited(one) if at in (1, 3) else one
-                                 for at, one in enumerate(lines)]), idea="The first of them."),
-        Trap("an empty line between", _LOG(_AT(3, b"", instead=0)), idea="No line has no text."),
-        Trap("a byte that is no letter", _LOG(_AT(3, _FIRST[3].replace(b"no", b"n\xffo"))),
-             idea="The bytes that are there."),
-        Trap("not JSON", _LOG(_AT(3, b"\xff\xfe")), idea="Anything may stand there."),
-        Trap("an empty line", _LOG(_AT(3, b"")), idea="Anything may stand there."),
-        Trap("text behind the end", _LOG(_AT(3, _FIRST[3] + b' {"verdict":"allowed"}')),
-             idea="The whole line."),
-        Trap("an empty log", ([], "0" * 64), idea="As it was written."),
+        Example(draws.log(), idea="As it was written."),
+        Example(draws.log(draws.at(2, draws.edited(draws.LOG[2]))), idea="Line 2 is another one."),
+        *(Trap(what, args, idea=idea) for what, args, idea in draws.ALTERED),
         Search(draws.LOGS, idea="Ask each line its three questions.", examples=100),
     ],
 )

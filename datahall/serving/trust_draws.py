@@ -77,6 +77,35 @@ def at(place: int, *lines: bytes, instead: int = 1) -> Callable[[Lines], Lines]:
     return lambda whole: [*whole[:place], *lines, *whole[place + instead :]]
 
 
+# fmt: off
+ALTERED: tuple[tuple[str, tuple[Lines, str], str], ...] = (
+    ("hashed again", log(at(2, edited(LOG[2], hashed_again=True))),
+     "Line 2 fits by itself; line 3 names another hash."),
+    ("a line is missing", log(at(2)), "What does line 3 name as the one before?"),
+    ("the first is missing", log(at(0)), "The first line has 64 zeros."),
+    ("a line twice", log(at(1, LOG[1], LOG[1])), "The copy does not fit."),
+    ("two lines changed places", log(at(1, LOG[2], LOG[1], instead=2)), "1."),
+    ("cut off at the end", log(at(3, instead=2)), "Is the last one the last?"),
+    ("nothing is left", log(at(0, instead=5)), "Is the last one the last?"),
+    ("the end written anew", log(at(4, edited(LOG[4], hashed_again=True))),
+     "The chain holds; its end is not the one that is known."),
+    ("numbers that do not count", (written("no", "no", first=1), "0" * 64), "seq counts from 0."),
+    ("another log's end", log(lambda lines: written("no", before="1" * 64)),
+     "The first line has 64 zeros."),
+    ("two lines altered", log(at(1, edited(LOG[1]), LOG[2], edited(LOG[3]), instead=3)),
+     "The first of them."),
+    ("an empty line between", log(at(3, b"", instead=0)), "No line has no text."),
+    ("a byte that is no letter", log(at(3, LOG[3].replace(b"no", b"n\xffo"))),
+     "The bytes that are there."),
+    ("not JSON", log(at(3, b"\xff\xfe")), "Anything may stand there."),
+    ("an empty line", log(at(3, b"")), "Anything may stand there."),
+    ("text behind the end", log(at(3, LOG[3] + b' {"verdict":"allowed"}')), "The whole line."),
+    ("an empty log", ([], "0" * 64), "As it was written."),
+)
+# fmt: on
+"""What is altered in a log, the log and its last hash, and what to look at."""
+
+
 @st.composite
 def _logs(draw: Any) -> tuple[Lines, str]:
     words = draw(st.lists(st.sampled_from(["no", "yes", 'no "', "é\n"]), min_size=1, max_size=5))
