@@ -105,12 +105,15 @@ class Property:
         test: Called with the answer; returns None, or one sentence that says what is wrong.
         idea: What to look at when it fails.
         steady: Whether it says the same each time it fails; of real processes any may fail first.
+        by_clock: Whether a clock decides. It is tried only where every step before it holds: so a
+            wrong value is explained by values alone, whatever the clock says on a busy machine.
     """
 
     name: str
     test: Callable[[Any], str | None]
     idea: str = field(default="", kw_only=True)
     steady: bool = field(default=True, kw_only=True)
+    by_clock: bool = field(default=False, kw_only=True)
 
 
 Step = Example | Trap | Search | Property

@@ -145,7 +145,8 @@ def tells_no_place(same: Any) -> str | None:
     """Look whether the processor time of a comparison depends on where two values differ.
 
     What takes many times as long as the comparison itself (both values written in hex, say) hides
-    it from a clock, also from this one.
+    it from a clock, also from this one. The sentence names the fastest place only: which place is
+    the slowest is chance where several take as long.
     """
     for length in _LENGTHS:
         kept = bytes(range(256)) * (length // 256)
@@ -153,8 +154,8 @@ def tells_no_place(same: Any) -> str | None:
         fast, slow = min(took, key=lambda name: took[name]), max(took, key=lambda name: took[name])
         if took[slow] > _MOST * took[fast]:
             return (
-                f"the processor time depends on where two long values differ: if it is {slow}, it "
-                f"takes at least {_MOST:g} times as long as if it is {fast}"
+                f"the processor time depends on where two long values differ: if it is {fast}, it "
+                f"takes less than {1 / _MOST:.0%} of the longest time"
             )
         if took[slow] > _FAST_S:
             break

@@ -263,6 +263,15 @@ def test_a_property_judges_classes(test):
     assert property_check(test)(Unwritten).state == "not attempted"
 
 
+@pytest.mark.parametrize(("answer", "asked"), [(rounds_up, False), (by_counting, True)])
+def test_a_clock_is_asked_only_where_all_values_are_right(answer, asked):
+    seen = []
+    clock = Property("takes its time", seen.append, by_clock=True, idea="How long?")
+    verdict = check(steps=[*check().steps, clock], isolated=False)(answer)
+    assert bool(seen) == asked == (verdict.state == "passed")
+    assert asked or verdict.message.endswith("A step that does not fit is not a place.")
+
+
 def test_an_answer_that_draws_random_numbers_is_told_that_it_is_not_steady():
     ticks = itertools.count()
     steps = [Search(st.tuples(st.integers(1, 9), st.just(1)), idea="")]
