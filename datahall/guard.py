@@ -100,6 +100,8 @@ def wanted() -> bool:
 def prepare(folder: Path) -> Path:
     """Make an IPython folder whose kernels start with the guard; set `IPYTHONDIR` to it.
 
+    They also write NaN and infinity into their messages as they are.
+
     Kernels look at `DATAHALL_OFFLINE_GUARD` when they start. The user's own IPython start-up files
     are not read from it.
     """
@@ -108,6 +110,9 @@ def prepare(folder: Path) -> Path:
     this = str(Path(__file__).resolve())
     line = f"__import__('runpy').run_path({this!r}, run_name='datahall_offline_guard')\n"
     (startup / "00-datahall-offline-guard.py").write_text(line, encoding="utf-8")
+    # Where orjson is installed, Jupyter writes messages with it, and NaN becomes null.
+    packer = 'get_config().Session.packer = "json"\n'
+    (startup.parent / "ipython_kernel_config.py").write_text(packer, encoding="utf-8")
     return folder
 
 
