@@ -8,6 +8,7 @@ makes tokens, rotates its keys and revokes. The gateway asks the same questions 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -182,6 +183,7 @@ class Issuer:
         self._standby = [_SigningKey() for _ in range(STANDBY)]
         self._retired: list[_SigningKey] = []
         self._revoked: dict[str, float] = {}
+        self._changing = threading.Lock()  # which key signs, and until when its tokens live
 
     @property
     def kid(self) -> str:
@@ -234,8 +236,9 @@ class Issuer:
         Args:
             claims: What it says.
         """
-        own = self._current
-        own.last_expiry = max(own.last_expiry, float(claims.get("exp", 0)))
+        with self._changing:  # a key that is replaced now is still kept for this token
+            own = self._current
+            own.last_expiry = max(own.last_expiry, float(claims.get("exp", 0)))
         header = {"alg": ALGORITHM, "kid": own.kid, "typ": "JWT"}
         return jwt.encode(header, dict(claims), own.key, algorithms=[ALGORITHM])
 
@@ -250,10 +253,11 @@ class Issuer:
                 no token is older than the trust in it.
         """
         new = self._standby.pop(0)
-        self._retired.append(self._current)
         keys = self.keys(now=now)
         first(replace(keys, by_kid={**keys.by_kid, **_public([new])}))
-        self._current = new
+        with self._changing:  # tokens may have been signed meanwhile: now it is known how long
+            self._retired.append(self._current)
+            self._current = new
         if not self._standby:
             self._standby = [_SigningKey() for _ in range(STANDBY)]
         return new.kid
@@ -281,6 +285,10 @@ class Issuer:
             scope: What it demands.
             now: Seconds since 1970; given, what has expired is left out.
         """
+        with self._changing:
+            return self._keys(audience, scope, now)
+
+    def _keys(self, audience: str, scope: str, now: float | None) -> Keys:
         if now is not None:
             self._retired = [old for old in self._retired if old.last_expiry > now]
             self._revoked = {one: until for one, until in self._revoked.items() if until > now}
