@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from datahall import guardian
 from datahall.errors import CourseError, ParameterError
+from datahall.guarding import Guardian
 from datahall.scaling.cluster import Cluster, Task, devices_of, gpus_here
 from datahall.scaling.nursery import ForkedWorker, Nursery
 
@@ -112,15 +112,11 @@ class Job:
 
     def __enter__(self) -> Job:
         name = secrets.token_hex(8)
-        self.folder, self._marker = Path(self._make_folder()), f"{MARKER}={name}"
+        self.folder = Path(self._make_folder())
         ours = {MARKER: name, FOLDER: str(self.folder), "TMPDIR": str(self.folder / "tmp")}
         (self.folder / "tmp").mkdir()  # TensorFlow keeps files there, which a killed worker leaves
         self._environment = {**os.environ, **self.variables, **ours}
-        self._guardian = subprocess.Popen(  # noqa: S603 (our own program)
-            [sys.executable, "-I", "-S", guardian.__file__, str(self.folder), self._marker],
-            stdin=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in a terminal goes to every process of its group
-        )
+        self._guardian = Guardian(self.folder, f"{MARKER}={name}")
         try:
             self.start()
         except BaseException:
@@ -149,7 +145,7 @@ class Job:
                 os.killpg(child.pid, signal.SIGKILL)
         for child in self.children.values():
             child.wait()
-            self._tell_guardian(-child.pid)
+            self._guardian.tell(-child.pid)
 
     def _start(self, task: Task) -> None:
         words = [self.target, json.dumps(self.arguments), str(self._file(task, "json"))]
@@ -176,26 +172,11 @@ class Job:
                     start_new_session=True,
                 )
         self.children[task] = child
-        self._tell_guardian(child.pid)
+        self._guardian.tell(child.pid)
 
-    def _tell_guardian(self, number: int) -> None:
-        """Name a process group to the guardian: to be ended with the job, or, negative, ended."""
-        assert self._guardian.stdin is not None  # noqa: S101 (a pipe)
-        with contextlib.suppress(OSError):
-            self._guardian.stdin.write(f"{number}\n".encode())
-            self._guardian.stdin.flush()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
-        guardian.end(self._marker)
-        guardian.remove(str(self.folder))
-        with contextlib.suppress(OSError):
-            self._guardian.communicate(guardian.DONE)
+        self._guardian.close()
 
     def log(self, task: Task) -> list[str]:
         """Return what a process has said so far, line by line."""

@@ -104,7 +104,7 @@ class RayJob(Job):
                 start_new_session=True,
             )
         self.children = {_DRIVER: child}
-        self._tell_guardian(child.pid)
+        self._guardian.tell(child.pid)
 
     def pid(self, task: Task) -> int:
         """Return the number of a worker's process; 0 until it has begun."""

@@ -14,7 +14,6 @@ import re
 import secrets
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from datahall import guardian
+from datahall.guarding import Guardian
 from datahall.serving.gateway import passing_user
 
 MARKER = "DATAHALL_SERVICE"  # the environment variable by which a service's processes are known
@@ -67,14 +67,7 @@ class Nest:
                 path.chmod(0o710)
         # Replicas write temporary files, which a killed one leaves.
         self.environment = {**os.environ, name: value, "TMPDIR": str(self.temporary)}
-        self._guardian = subprocess.Popen(  # noqa: S603 (our own program)
-            [sys.executable, "-I", "-S", guardian.__file__, str(self.folder), self._marker],
-            stdin=subprocess.PIPE,
-            # No marker of a run that this one is part of: who ends that run by its marker kills
-            # the owner, and the guardian must outlive the owner to clear up.
-            env={"PATH": os.environ.get("PATH", os.defpath)},
-            start_new_session=True,  # Ctrl-C in a terminal goes to every process of its group
-        )
+        self._guardian = Guardian(self.folder, self._marker)
 
     @property
     def socket_mode(self) -> int:
@@ -97,17 +90,11 @@ class Nest:
         Args:
             number: Of the group.
         """
-        assert self._guardian.stdin is not None  # noqa: S101 (a pipe)
-        with contextlib.suppress(OSError):
-            self._guardian.stdin.write(f"{number}\n".encode())
-            self._guardian.stdin.flush()
+        self._guardian.tell(number)
 
     def close(self) -> None:
         """End what is left of the processes, and remove the folder."""
-        guardian.end(self._marker)
-        guardian.remove(str(self.folder))
-        with contextlib.suppress(OSError, ValueError):
-            self._guardian.communicate(guardian.DONE)
+        self._guardian.close()
 
 
 class Kept:

@@ -17,7 +17,7 @@ import uvicorn
 
 from datahall.errors import CourseError
 from datahall.serving.app import build
-from datahall.serving.replica import REFUSED
+from datahall.serving.replica import REFUSED, options
 from datahall.serving.settings import ServiceSettings
 
 
@@ -38,20 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     except CourseError as error:
         print(f"not served: {error}", file=sys.stderr)
         return REFUSED
-    uvicorn.run(
-        app,
-        host=given.host,
-        port=given.port,
-        http="httptools",
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(app.service.settings.grace_s)),
-    )
+    uvicorn.run(app, host=given.host, port=given.port, loop="uvloop", **options(app))
     return 0
 
 

@@ -18,6 +18,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -46,7 +47,7 @@ async def serve(apps: Sequence[InferenceApp], files: Sequence[Path]) -> None:
         files: The settings' files, read again at a reload.
     """
     sockets = [listen(app.service.settings) for app in apps]
-    servers = [_Quiet(_config(app)) for app in apps]
+    servers = [_Quiet(uvicorn.Config(app, **options(app))) for app in apps]
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
     one_by_one = asyncio.Lock()  # or the one that began first might end last, with an old model
@@ -122,19 +123,23 @@ async def _reload(app: InferenceApp, file: Path, lock: asyncio.Lock) -> None:
             app.service.take(error)
 
 
-def _config(app: InferenceApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # who asks is said by the gateway's own headers
-        timeout_keep_alive=75,  # longer than the gateway keeps an idle connection: it closes first
-        timeout_graceful_shutdown=max(1, round(app.service.settings.grace_s)),
-    )
+def options(app: InferenceApp) -> dict[str, Any]:
+    """Return how uvicorn serves the app, here and in a container.
+
+    Args:
+        app: The app.
+    """
+    return {
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "off",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # who asks is said by the gateway's own headers
+        "timeout_keep_alive": 75,  # longer than a gateway's idle connection: it closes first
+        "timeout_graceful_shutdown": max(1, round(app.service.settings.grace_s)),
+    }
 
 
 def _loop() -> asyncio.AbstractEventLoop:

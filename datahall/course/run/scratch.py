@@ -7,17 +7,14 @@ and no other: it knows the path it was given, and the mark inside names that pat
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 
 from datahall import guardian
 from datahall.course.run import processes
 from datahall.course.run.processes import MARKER
+from datahall.guarding import Guardian
 
 
 class Scratch:
@@ -32,14 +29,7 @@ class Scratch:
     def __init__(self, name: str | None = None) -> None:
         self.id = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.path = Path(guardian.make("run"))
-        self._guardian = subprocess.Popen(  # noqa: S603 (our own file)
-            [sys.executable, "-I", "-S", guardian.__file__, str(self.path), f"{MARKER}={self.id}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # neither Ctrl-C nor a closed terminal ends it
-            cwd="/",
-        )
+        self._guardian = Guardian(self.path, f"{MARKER}={self.id}")
 
     def folder(self, name: str) -> Path:
         """Return a folder in the scratch space; it is made when it is first asked for."""
@@ -50,19 +40,12 @@ class Scratch:
     def close(self) -> None:
         """End what the run has left running, and remove the folder."""
         processes.end_marked(self.id)
-        guardian.remove(str(self.path))
-        with contextlib.suppress(OSError):
-            self._guardian.communicate(guardian.DONE, timeout=10)
+        self._guardian.close()
 
     def __enter__(self) -> Scratch:
         """Return it."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
